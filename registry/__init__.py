@@ -1,0 +1,131 @@
+"""The registry: what a technique is, and how it is found, checked and run.
+
+This is the whole public surface. Importing it loads neither torch nor gradio; `run`, `stream`, `render` and
+the like are loaded at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    DeclarationError,
+    Declined,
+    InvalidInput,
+    MissingExtra,
+    ModelUnavailable,
+    OutOfTime,
+    TimmscopeError,
+)
+from .hookspecs import hookimpl
+from .models import ModelSource
+from .photos import PhotoInput, PhotoSet
+from .ports import (
+    Animation,
+    Captioned,
+    Choice,
+    Choices,
+    Curves,
+    Gallery,
+    Heatmap,
+    Heatmaps,
+    Layer,
+    Layers,
+    Number,
+    Outputs,
+    Photo,
+    Picture,
+    Position,
+    Scores,
+    Shown,
+    Switch,
+    Table,
+    Target,
+    Targets,
+    Text,
+    Unit,
+)
+from .technique import Technique, technique
+from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gradient
+
+if TYPE_CHECKING:
+    from . import render
+    from .plugins import plugins
+    from .result import Preview, Result
+    from .runner import run, stream
+
+__version__ = "0.1.0"
+
+# Loaded at first use, since they import torch: name -> module, and whether the module itself is meant.
+_LAZY = {
+    "run": "runner",
+    "stream": "runner",
+    "Preview": "result",
+    "Result": "result",
+    "plugins": "plugins",
+    "render": "",
+    "settings": "settings",
+}
+
+__all__ = [
+    "Animation",
+    "Captioned",
+    "Choice",
+    "Choices",
+    "ClassScore",
+    "ClassScores",
+    "Curves",
+    "DeclarationError",
+    "Declined",
+    "Gallery",
+    "Heatmap",
+    "Heatmaps",
+    "InvalidInput",
+    "Layer",
+    "Layers",
+    "MissingExtra",
+    "ModelSource",
+    "ModelUnavailable",
+    "Number",
+    "OutOfTime",
+    "Outputs",
+    "Photo",
+    "PhotoInput",
+    "PhotoSet",
+    "Picture",
+    "Position",
+    "Scores",
+    "Seen",
+    "Shown",
+    "Switch",
+    "Table",
+    "Target",
+    "Targets",
+    "Technique",
+    "Text",
+    "TimmscopeError",
+    "Unit",
+    "VisionModel",
+    "hookimpl",
+    "require_gradient",
+    "technique",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'timmscope' has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f".{_LAZY[name] or name}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith((__name__, "timmscope", "techniques")):
+            raise
+        raise MissingExtra(error.name or "a library") from error
+    return getattr(module, name) if _LAZY[name] else module
+
+
+def main() -> None:
+    """Start the app."""
+    package = __name__.rpartition(".")[0]
+    importlib.import_module(f"{package}.app" if package else "app").main()

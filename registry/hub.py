@@ -1,0 +1,84 @@
+"""Weights from the Hugging Face hub: safetensors only, and an answer within two seconds when it is out of reach."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import huggingface_hub
+from huggingface_hub import errors as hub_errors
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from .errors import ModelUnavailable
+from .settings import settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAFETENSORS, PICKLES = "model.safetensors", ("pytorch_model.bin", "open_clip_pytorch_model.bin")
+INSTEAD = "The embedded models and weights 'random' need no hub."
+logger = logging.getLogger("timmscope.hub")
+
+
+def fetch(name: str, repository: str | None) -> dict[str, Tensor]:
+    """The state dict of a hub repository, from the local cache or downloaded.
+
+    Args:
+        name: Model name, for messages.
+        repository: "owner/name", or None when timm knows no repository.
+
+    Raises:
+        ModelUnavailable: No repository, not found, only pickled weights, unreachable, or a damaged file; the text
+            says which and what can be used instead.
+    """
+    if not repository:
+        raise ModelUnavailable(f"{name}: timm names no hub repository with its weights. {INSTEAD}")
+    path = huggingface_hub.try_to_load_from_cache(repository, SAFETENSORS)
+    if not isinstance(path, str):
+        path = _download(name, repository)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        # The hub's file is content addressed: removing it lets the next try download it afresh.
+        logger.warning("damaged weights of %s: %s", name, error)
+        Path(path).resolve().unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
+        raise ModelUnavailable(
+            f"{name}: the weights file of {repository} is damaged and was removed; run again to download it afresh. {INSTEAD}"
+        ) from None
+
+
+def _download(name: str, repository: str) -> str:
+    if not settings().hub:
+        raise ModelUnavailable(
+            f"{name}: its weights are on the hub, which is switched off here (TIMMSCOPE_HUB). {INSTEAD}"
+        )
+    patience = settings().hub_patience
+    try:
+        # One quick question first: the download itself would retry an unreachable hub for most of a minute.
+        url = huggingface_hub.hf_hub_url(repository, SAFETENSORS)
+        huggingface_hub.get_hf_file_metadata(url, timeout=patience)
+        return huggingface_hub.hf_hub_download(repository, SAFETENSORS, etag_timeout=patience)
+    except hub_errors.EntryNotFoundError:
+        if any(_exists(repository, file, patience) for file in PICKLES):
+            raise ModelUnavailable(
+                f"{name}: {repository} has its weights only as a pickle, which can run code; safetensors are needed. {INSTEAD}"
+            ) from None
+        raise ModelUnavailable(f"{name}: {repository} has no file {SAFETENSORS}. {INSTEAD}") from None
+    except (hub_errors.RepositoryNotFoundError, hub_errors.GatedRepoError):
+        raise ModelUnavailable(f"{name}: the hub has no open repository {repository}. {INSTEAD}") from None
+    except Exception as error:  # httpx, OSError, LocalEntryNotFoundError, OfflineModeIsEnabled: all mean no file
+        logger.info("hub: %s: %s", repository, error)
+        raise ModelUnavailable(
+            f"{name}: the Hugging Face hub cannot be reached, and its weights are not in the local cache. {INSTEAD}"
+        ) from None
+
+
+def _exists(repository: str, file: str, patience: float) -> bool:
+    try:
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, file), timeout=patience)
+        return True
+    except Exception:
+        return False

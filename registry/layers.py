@@ -1,0 +1,185 @@
+"""Layers of a model: their names, where their output has a spatial grid, and which one is a sensible default."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Softmax)  # modules that show nothing of their own
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a layer's output is laid out in space.
+
+    Args:
+        layout: "NCHW", "NHWC", or "NLC" for tokens.
+        channels: Number of units.
+        height: Rows of the grid.
+        width: Columns of the grid.
+        prefix: Tokens before the grid's, such as the class token.
+    """
+
+    layout: str
+    channels: int
+    height: int
+    width: int
+    prefix: int = 0
+
+    def gather(self, output: Tensor) -> Tensor:
+        """The layer's output as [n, channels, height, width]."""
+        if self.layout == "NCHW":
+            return output
+        if self.layout == "NHWC":
+            return output.permute(0, 3, 1, 2)
+        return output[:, self.prefix :].transpose(1, 2).unflatten(2, (self.height, self.width))
+
+    def scatter(self, grid: Tensor, output: Tensor) -> Tensor:
+        """The inverse of `gather`; what is no part of the grid is taken from `output`."""
+        if self.layout == "NCHW":
+            return grid
+        if self.layout == "NHWC":
+            return grid.permute(0, 2, 3, 1)
+        return torch.cat([output[:, : self.prefix], grid.flatten(2).transpose(1, 2)], 1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A named module with the shape of its output on one photo and its grid, if it has one."""
+
+    name: str
+    shape: tuple[int, ...]
+    grid: Grid | None
+
+    @property
+    def title(self) -> str:
+        """The name as lists show it, with the shape of the output: "blocks.3 - 80 x 14 x 14"."""
+        if self.grid:
+            return f"{self.name} — {self.grid.channels} × {self.grid.height} × {self.grid.width}"
+        return f"{self.name} — {' × '.join(map(str, self.shape))}"
+
+
+def find_grid(model: nn.Module, output: Tensor, input_size: tuple[int, int]) -> Grid | None:
+    """Find the grid in a layer's output by its shape: the cells must have the aspect of the input.
+
+    Args:
+        model: The network; tells its prefix tokens and its usual layout where shapes are ambiguous.
+        output: Output of the layer, [n, ...].
+        input_size: Height and width of the network's input.
+    """
+    height, width = input_size
+
+    def fits(rows: int, columns: int) -> bool:
+        return 0 < rows <= height and 0 < columns <= width and abs(rows * width - columns * height) <= max(input_size)
+
+    if output.ndim == 4:
+        _, a, b, c = output.shape
+        first, last = fits(b, c), fits(a, b)
+        if first and last:
+            first = getattr(model, "output_fmt", "NCHW") != "NHWC"
+        if first:
+            return Grid("NCHW", a, b, c)
+        return Grid("NHWC", c, a, b) if last else None
+    if output.ndim == 3:
+        _, tokens, channels = output.shape
+        for prefix in dict.fromkeys((getattr(model, "num_prefix_tokens", 0), 0, 1)):
+            rows = round(((tokens - prefix) * height / width) ** 0.5) if tokens > prefix else 0
+            if rows and (tokens - prefix) % rows == 0 and fits(rows, (tokens - prefix) // rows):
+                return Grid("NLC", channels, rows, (tokens - prefix) // rows, prefix)
+    return None
+
+
+@contextlib.contextmanager
+def recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """Record the output tensor of each module, by name, in the order of execution, while the block lasts."""
+    outputs: dict[str, Tensor] = {}
+
+    def record(name: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                outputs.pop(name, None)
+                outputs[name] = output
+
+        return modules[name].register_forward_hook(hook)
+
+    handles = [record(name) for name in modules]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def grid_probe(layer: nn.Module, grid: Grid) -> Iterator[nn.Module]:
+    """Route a layer's output, as [n, channels, height, width], through a module that others may hook.
+
+    Layer attributions expect convolutional outputs; through the probe they see tokens and channels-last
+    layers in that form.
+    """
+    probe = nn.Identity()
+
+    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        return grid.scatter(probe(grid.gather(output)), output)
+
+    handle = layer.register_forward_hook(hook)
+    try:
+        yield probe
+    finally:
+        handle.remove()
+
+
+def list_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
+    """Every module that gives a tensor, in the order of execution, with its shape and grid.
+
+    Args:
+        model: The network; a private view, since it is hooked.
+        example: An input, [1, channels, height, width].
+    """
+    modules = {name: part for name, part in model.named_modules() if name and not isinstance(part, PASSIVE)}
+    with recorded(modules) as outputs, torch.no_grad():
+        model(example)
+    size = (example.shape[-2], example.shape[-1])
+    return {
+        name: Layer(name, tuple(output.shape[1:]), find_grid(model, output, size)) for name, output in outputs.items()
+    }
+
+
+def stages(model: nn.Module, layers: Mapping[str, Layer]) -> list[str]:
+    """The ends of the model's stages, as timm names them, that have a grid; all layers with one if it names none."""
+    info = getattr(model, "feature_info", None) or []
+    named = [entry["module"] for entry in info if isinstance(entry, dict) and "module" in entry]
+    ends = [name for name in dict.fromkeys(named) if name in layers and layers[name].grid]
+    return ends or [name for name, layer in layers.items() if layer.grid]
+
+
+def default_layer(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) -> str | None:
+    """The last stage whose grid still reaches the class score.
+
+    Where only the class token is read, the other tokens of the last block have no gradient at all, so the
+    stage before it is taken.
+
+    Args:
+        model: The network; a private view, since it is hooked.
+        layers: From `list_layers`.
+        example: An input, [1, channels, height, width].
+
+    Returns:
+        Name of the layer, or None when no layer has a grid.
+    """
+    names = stages(model, layers)
+    if not names:
+        return None
+    with recorded({name: model.get_submodule(name) for name in names}) as outputs, torch.enable_grad():
+        score = model(example.requires_grad_()).flatten(1).amax()
+        tensors = [outputs[name] for name in names]
+        gradients = torch.autograd.grad(score, tensors, allow_unused=True)
+    for name, gradient in reversed(list(zip(names, gradients))):
+        grid = layers[name].grid
+        if gradient is not None and grid is not None and grid.gather(gradient).abs().amax() > 0:
+            return name
+    return names[-1]

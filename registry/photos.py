@@ -1,0 +1,168 @@
+"""Photos: safe decoding of whatever people upload, and photo sets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidInput
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "PPM")
+EXPECTED = "a photo: PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF"
+MAX_ASPECT = 30  # a longer strip would be resized to millions of pixels before its centre is cropped
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoInput:
+    """A decoded photo, as techniques receive it.
+
+    Args:
+        picture: The photo: RGB, 8 bit, upright.
+        name: File name or sample name, for captions and recipes.
+        fit: Squash the whole photo to the model's input instead of cropping its centre.
+    """
+
+    picture: Image.Image
+    name: str = "photo"
+    fit: bool = False
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of size and pixels: the photo's identity in recipes."""
+        return hashlib.sha256(repr(self.picture.size).encode() + self.picture.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """A named set of photos.
+
+    Args:
+        name: Name of the set.
+        title: What people read.
+        photos: Photo name to a function that returns it (anything `decode` takes).
+    """
+
+    name: str
+    title: str
+    photos: Mapping[str, Callable[[], Any]] = field(hash=False)
+    plugin: str = ""
+
+
+def decode(source: Any, parameter: str = "image", max_pixels: int = 40_000_000) -> Image.Image:
+    """Decode a photo into upright 8-bit RGB.
+
+    EXIF rotation is applied; transparency is laid on white; 16 bit and float are scaled to 8 bit; of an
+    animation the first frame is taken.
+
+    Args:
+        source: File path, bytes, `data:` URL, PIL image, or a uint8 array [height, width(, 3 or 4)].
+        parameter: Name of the parameter, for messages.
+        max_pixels: Largest width x height accepted.
+
+    Returns:
+        A PIL image of mode RGB.
+
+    Raises:
+        InvalidInput: No photo, a format that is not one of `FORMATS`, a broken file, or too many pixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    what = source if isinstance(source, str) and not source.startswith("data:") else type(source).__name__
+    try:
+        if isinstance(source, Image.Image):
+            picture = source
+        elif hasattr(source, "__array_interface__"):
+            picture = Image.fromarray(source)
+        else:
+            opened = _open_bytes(source, parameter)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own cap is below
+                picture = Image.open(opened, formats=FORMATS)
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise InvalidInput(
+                parameter, f"{width} x {height} pixels", f"at most {max_pixels:,} pixels", "Scale the photo down first."
+            )
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise InvalidInput(
+                parameter, f"{width} x {height} pixels", f"sides of at most {MAX_ASPECT} to 1", "Crop the photo first."
+            )
+        picture.seek(0) if getattr(picture, "is_animated", False) else None
+        picture.load()
+        return _to_rgb(ImageOps.exif_transpose(picture))
+    except InvalidInput:
+        raise
+    except FileNotFoundError:
+        raise InvalidInput(parameter, what, EXPECTED, "There is no such file.") from None
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        svg = "SVG drawings have no pixels: export a PNG." if _looks_like_svg(source) else ""
+        bomb = "It declares far too many pixels." if isinstance(error, Image.DecompressionBombError) else ""
+        raise InvalidInput(parameter, _named(what), EXPECTED, svg or bomb or "The file is none of these.") from None
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, OverflowError, MemoryError, IndexError) as error:
+        raise InvalidInput(parameter, _named(what), EXPECTED, "The file is damaged or cut off.") from error
+
+
+def _named(what: str) -> str:
+    """A file's name without its folders, which are nobody's business."""
+    return Path(what).name
+
+
+def _open_bytes(source: Any, parameter: str) -> io.BytesIO | Path:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if isinstance(source, Path):
+        return source
+    if isinstance(source, str) and source.startswith("data:"):
+        head, _, body = source.partition(",")
+        try:
+            return io.BytesIO(base64.b64decode(body, validate=True) if head.endswith(";base64") else b"")
+        except binascii.Error:
+            raise InvalidInput(parameter, head[:40], EXPECTED, "The data URL is not valid base64.") from None
+    if isinstance(source, str) and source and "\0" not in source and len(source) < 4096:
+        return Path(source)
+    raise InvalidInput(parameter, source, EXPECTED)
+
+
+def _looks_like_svg(source: Any) -> bool:
+    if isinstance(source, bytes):
+        return b"<svg" in source[:4096]
+    if isinstance(source, str) and source.startswith("data:"):
+        return "svg" in source[:40]
+    try:
+        with open(source, "rb") as file:
+            return b"<svg" in file.read(4096)
+    except OSError:
+        return False
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        values = np.asarray(picture).astype(np.float64)
+        values = np.nan_to_num(values, posinf=0, neginf=0)
+        if picture.mode == "F" and values.max() <= 1:
+            scale = 255.0
+        elif values.max() > 255 or picture.mode.startswith("I;16"):
+            scale = 255 / 65535
+        else:
+            scale = 1.0
+        picture = Image.fromarray((values * scale).clip(0, 255).round().astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    rgb = picture.convert("RGB")
+    rgb.info.clear()
+    return rgb

@@ -1,0 +1,126 @@
+"""Discovery: every plugin is found and loaded on its own, and a broken one is a reported failure.
+
+Entry points are loaded one by one, since pluggy's own loader stops at the first that fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from . import hookspecs
+from .errors import DeclarationError, InvalidInput, did_you_mean
+from .models import ModelSource
+from .photos import PhotoSet
+from .technique import Technique
+
+ENTRY_POINTS = "timmscope.techniques"
+logger = logging.getLogger("timmscope.plugins")
+
+
+@dataclass
+class PluginReport:
+    """What one plugin brought, and what went wrong with it."""
+
+    name: str
+    version: str
+    techniques: list[str] = field(default_factory=list)
+    model_sources: list[str] = field(default_factory=list)
+    photo_sets: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plugins:
+    """Everything the plugins brought, by name, and a report on each plugin."""
+
+    techniques: dict[str, Technique] = field(default_factory=dict)
+    model_sources: dict[str, ModelSource] = field(default_factory=dict)
+    photo_sets: dict[str, PhotoSet] = field(default_factory=dict)
+    reports: list[PluginReport] = field(default_factory=list)
+
+    def technique(self, name: str) -> Technique:
+        """The technique called `name`.
+
+        Raises:
+            InvalidInput: There is none; the text has the close matches.
+        """
+        if name not in self.techniques:
+            known = ", ".join(self.techniques)
+            raise InvalidInput("technique", name, f"one of {known}", did_you_mean(str(name), self.techniques))
+        return self.techniques[name]
+
+
+@functools.cache
+def plugins() -> Plugins:
+    """The plugins of this process, discovered at the first call: the built-in ones, then the installed ones."""
+    return discover()
+
+
+def discover() -> Plugins:
+    """Load the built-in plugins and every entry point of the group `timmscope.techniques`."""
+    found = Plugins()
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    builtin = _sibling("techniques")
+    for name in builtin.BUILTIN:
+        _load(
+            found, manager, name, "built in", functools.partial(importlib.import_module, f"{builtin.__name__}.{name}")
+        )
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        version = entry.dist.version if entry.dist else "?"
+        _load(found, manager, entry.name, version, entry.load)
+    return found
+
+
+def _sibling(name: str) -> ModuleType:
+    """Import a package beside this one: top level in a checkout, inside `timmscope` when installed."""
+    parent = (__package__ or "").rpartition(".")[0]
+    return importlib.import_module(f"{parent}.{name}" if parent else name)
+
+
+def _load(found: Plugins, manager: pluggy.PluginManager, name: str, version: str, load: Callable[[], Any]) -> None:
+    report = PluginReport(name, version)
+    found.reports.append(report)
+    try:
+        plugin = load()
+        manager.register(plugin, name)  # checks the names and arguments of the hooks
+        others = [other for other in manager.get_plugins() if other is not plugin]
+        registers = {
+            "register_techniques": _registrar(Technique, found.techniques, report.techniques, report),
+            "register_model_sources": _registrar(ModelSource, found.model_sources, report.model_sources, report),
+            "register_photo_sets": _registrar(PhotoSet, found.photo_sets, report.photo_sets, report),
+        }
+        for hook, register in registers.items():
+            manager.subset_hook_caller(hook, others)(register=register)
+    except Exception as error:  # whatever a plugin raises is its failure, not ours
+        _fail(report, f"{type(error).__name__}: {error}")
+        logger.debug("plugin %s", name, exc_info=True)
+
+
+def _registrar(kind: type, table: dict[str, Any], names: list[str], report: PluginReport) -> Callable[[Any], None]:
+    """The `register` callable handed to one plugin for one kind of contribution."""
+
+    def register(item: Any) -> None:
+        if not isinstance(item, kind):
+            raise DeclarationError(f"register() takes a {kind.__name__}, not {type(item).__name__}")
+        if item.name in table:
+            owner = table[item.name].plugin
+            return _fail(report, f"{kind.__name__} {item.name!r} is refused: plugin {owner!r} has that name already")
+        table[item.name] = replace(item, plugin=report.name)
+        names.append(item.name)
+
+    return register
+
+
+def _fail(report: PluginReport, reason: str) -> None:
+    report.failures.append(reason)
+    logger.error("plugin %s %s: %s", report.name, report.version, reason)

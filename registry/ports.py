@@ -1,0 +1,361 @@
+"""Ports: the declared inputs and outputs of a technique.
+
+A port is a frozen record of type, label, bounds and help. It knows nothing of Gradio or torch, so that a
+plugin's declarations import anywhere. `check` accepts or refuses a plain value; ports whose meaning
+depends on the model or the photo (`Target`, `Layer`, ...) are resolved by the runner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .errors import InvalidInput, did_you_mean
+
+TEXT_LENGTH = 200  # longest name or label a text parameter accepts, in characters
+
+
+@dataclass(frozen=True)
+class Input:
+    """Base of input ports. `types` are the annotations the port goes with."""
+
+    label: str
+    types: ClassVar[tuple[type, ...]] = ()
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return `value` in its canonical form, or raise `InvalidInput` naming the parameter `name`."""
+        return value
+
+    @property
+    def accepts(self) -> str:
+        """What the port accepts, as a phrase for documentation and schemas."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Number(Input):
+    """A number between `minimum` and `maximum`, both included; whole when the annotation is `int`."""
+
+    minimum: float
+    maximum: float
+    step: float = 0
+    whole: bool = False  # set by the declaration from the annotation
+    types: ClassVar = (int, float)
+
+    def check(self, name: str, value: Any) -> int | float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not self.minimum <= value <= self.maximum or (self.whole and value != int(value)):
+            raise InvalidInput(name, value, self.accepts)
+        if self.step and not self.whole:
+            steps = (value - self.minimum) / self.step
+            if abs(steps - round(steps)) > 1e-6:
+                raise InvalidInput(name, value, self.accepts)
+        return int(value) if self.whole else float(value)
+
+    @property
+    def accepts(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        steps = f" in steps of {self.step:g}" if self.step and not self.whole else ""
+        return f"{kind} from {self.minimum:g} to {self.maximum:g}{steps}"
+
+
+@dataclass(frozen=True)
+class Choice(Input):
+    """One of a few fixed words."""
+
+    choices: tuple[str, ...]
+    types: ClassVar = (str,)
+
+    def check(self, name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.choices:
+            remedy = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+            raise InvalidInput(name, value, self.accepts, remedy)
+        return value
+
+    @property
+    def accepts(self) -> str:
+        return "one of " + ", ".join(self.choices)
+
+
+@dataclass(frozen=True)
+class Switch(Input):
+    """True or false."""
+
+    types: ClassVar = (bool,)
+    accepts: ClassVar[str] = "true or false"
+
+    def check(self, name: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise InvalidInput(name, value, self.accepts)
+        return value
+
+
+@dataclass(frozen=True)
+class Text(Input):
+    """One line of text; the base of ports that name something."""
+
+    types: ClassVar = (str,)
+    accepts: ClassVar[str] = f"text of at most {TEXT_LENGTH} characters"
+
+    def check(self, name: str, value: Any) -> str:
+        if not isinstance(value, str) or len(value) > TEXT_LENGTH:
+            raise InvalidInput(name, value, self.accepts)
+        return value.strip()
+
+
+@dataclass(frozen=True)
+class ModelName(Text):
+    """The name of a vision model: a timm architecture, a pretrained tag, or a model of a plugin."""
+
+    accepts: ClassVar[str] = "the name of a timm model, such as resnet50.a1_in1k"
+
+
+@dataclass(frozen=True)
+class Target(Text):
+    """The class whose score is explained. The technique receives an index, or None for the top prediction."""
+
+    types: ClassVar = (int,)
+    accepts: ClassVar[str] = "a class index or a label, such as 281 or 'tabby'; empty for the top prediction"
+
+    def check(self, name: str, value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        return super().check(name, "" if value is None else value)
+
+
+@dataclass(frozen=True)
+class Targets(Target):
+    """Several classes, as a list or as text separated by semicolons. The technique receives indices."""
+
+    limit: int = 6
+    types: ClassVar = (Sequence, list)
+
+    def check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
+        return [super(Targets, self).check(name, item) for item in _several(self, name, value, self.limit)]
+
+    @property
+    def accepts(self) -> str:  # type: ignore[override]
+        return (
+            f"at most {self.limit} class indices or labels, separated by semicolons, such as 'tabby; 285'; "
+            "empty for the top prediction"
+        )
+
+
+@dataclass(frozen=True)
+class Layer(Text):
+    """A layer of the model. The technique receives its name; empty stays empty where `optional`."""
+
+    optional: bool = False
+    accepts: ClassVar[str] = "the name of a layer of the model, such as blocks.3; empty for a sensible default"
+
+
+@dataclass(frozen=True)
+class Layers(Text):
+    """Several layers, as a list or as text separated by semicolons. The technique receives names, maybe none."""
+
+    limit: int = 8
+    types: ClassVar = (Sequence, list)
+
+    def check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
+        return [super(Layers, self).check(name, item) for item in _several(self, name, value, self.limit)]
+
+    @property
+    def accepts(self) -> str:  # type: ignore[override]
+        return f"at most {self.limit} names of layers, separated by semicolons; empty for a sensible default"
+
+
+@dataclass(frozen=True)
+class Choices(Input):
+    """Any of a few fixed words, as a list or as text separated by semicolons."""
+
+    choices: tuple[str, ...]
+    types: ClassVar = (Sequence, list)
+
+    def check(self, name: str, value: Any) -> list[str]:
+        words = _several(self, name, value, len(self.choices))
+        return [Choice(self.label, self.choices).check(name, word) for word in words]
+
+    @property
+    def accepts(self) -> str:
+        return f"any of {', '.join(self.choices)}, separated by semicolons"
+
+
+def _several(port: Input, name: str, value: Any, limit: int) -> list[Any]:
+    """The items of a list, of text separated by semicolons, or of a single number."""
+    if isinstance(value, str) or value is None:
+        text = Text("").check(name, value or "")
+        return _several(port, name, [part.strip() for part in text.split(";") if part.strip()], limit)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    if not isinstance(value, Sequence) or len(value) > limit:
+        raise InvalidInput(name, value, port.accepts)
+    return list(value)
+
+
+@dataclass(frozen=True)
+class Unit(Input):
+    """A channel of the layer, by index; -1 stands for the one the photo excites most (None for the technique)."""
+
+    types: ClassVar = (int,)
+    accepts: ClassVar[str] = "the index of a channel of the layer, or -1 for the most excited one"
+
+    def check(self, name: str, value: Any) -> int:
+        if value is None:
+            return -1
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not -1 <= value < 2**31
+            or value != int(value)
+        ):
+            raise InvalidInput(name, value, self.accepts)
+        return int(value)
+
+
+@dataclass(frozen=True)
+class Position(Text):
+    """A spatial index in the layer's output. The technique receives (row, column), or None when empty."""
+
+    types: ClassVar = (tuple,)
+    accepts: ClassVar[str] = "row and column in the layer's output, such as '3, 5'; empty for the most excited place"
+
+    def check(self, name: str, value: Any) -> str:
+        text = super().check(name, "" if value is None else value)
+        parts = [part.strip() for part in text.split(",")] if text else []
+        if parts and (len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts)):
+            raise InvalidInput(name, value, self.accepts)
+        return ", ".join(str(int(part)) for part in parts)
+
+
+@dataclass(frozen=True)
+class Photo(Input):
+    """A photo. `seen` says that the technique works on the crop the network sees, which gives it a `fit` switch."""
+
+    seen: bool = True
+    accepts: ClassVar[str] = "a photo: PNG, JPEG, WebP, GIF, BMP or TIFF"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Base of output ports: `name` is the key in results and archives."""
+
+    name: str
+    label: str
+    shape: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Picture(Output):
+    """One picture: a uint8 array [height, width, 3 or 4]."""
+
+    shape: ClassVar[str] = "[height, width, 3 or 4], 0 to 1"
+
+
+@dataclass(frozen=True)
+class Gallery(Output):
+    """Several pictures of one size with a caption each: `Captioned`, a uint8 array [n, height, width, 3]."""
+
+    shape: ClassVar[str] = "[n, height, width, 3], 0 to 1"
+
+
+@dataclass(frozen=True)
+class Heatmap(Output):
+    """Raw values a pixel of the model's input: a float array [height, width].
+
+    Args:
+        colors: Matplotlib colour map of the picture.
+        signed: Zero is fixed to the middle of the colour map, since the values go both ways.
+    """
+
+    colors: str = "gray"
+    signed: bool = False
+    shape: ClassVar[str] = "[height, width] of the model's input, raw"
+
+
+@dataclass(frozen=True)
+class Heatmaps(Heatmap):
+    """Several heat maps with a caption each: `Captioned`, a float array [n, height, width]."""
+
+    shape: ClassVar[str] = "[n, height, width] of the model's input, raw"
+
+
+@dataclass(frozen=True)
+class Scores(Output):
+    """The model's opinion: a `ClassScores` with a probability a class."""
+
+    shape: ClassVar[str] = "[classes], probabilities"
+
+
+@dataclass(frozen=True)
+class Table(Output):
+    """Rows of a first column of text and further columns of numbers: a list of lists.
+
+    Args:
+        columns: Titles of the columns.
+    """
+
+    columns: tuple[str, ...] = ()
+    shape: ClassVar[str] = "[rows, columns of numbers]"
+
+
+@dataclass(frozen=True)
+class Curves(Output):
+    """Values a step: a dict of name to a list of numbers, all of one length."""
+
+    shape: ClassVar[str] = "[curves, steps]"
+
+
+@dataclass(frozen=True)
+class Animation(Output):
+    """A short film: a uint8 array [frames, height, width, 3]."""
+
+    shape: ClassVar[str] = "[frames, height, width, 3], 0 to 1"
+
+
+class Captioned:
+    """An array of n pictures or heat maps with a caption each.
+
+    Args:
+        items: Array with n as its first axis.
+        captions: n texts, shown under the pictures.
+    """
+
+    def __init__(self, items: Any, captions: Sequence[str]) -> None:
+        if len(items) != len(captions):
+            raise ValueError(f"{len(items)} pictures with {len(captions)} captions")
+        self.items, self.captions = items, list(captions)
+
+
+class Shown:
+    """An array with a picture of its own, such as a heat map shown over the photo.
+
+    Args:
+        array: The raw values, as the port declares them.
+        picture: What people see, uint8 [height, width, 3].
+    """
+
+    def __init__(self, array: Any, picture: Any) -> None:
+        self.array, self.picture = array, picture
+
+
+class Outputs(dict[str, Any]):
+    """What a technique returns or yields: a value for each output port, by name.
+
+    A technique that streams yields one after each step; the last is the result. `at` says how far it is.
+    """
+
+    done: int = 0
+    total: int = 0
+    notes: tuple[str, ...] = ()
+
+    def at(self, done: int, total: int) -> Outputs:
+        """State progress: `done` of `total` steps. Returns itself."""
+        self.done, self.total = done, total
+        return self
+
+    def note(self, *notes: str) -> Outputs:
+        """Add sentences that the result shows beside the pictures. Returns itself."""
+        self.notes += tuple(note for note in notes if note)
+        return self

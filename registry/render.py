@@ -1,0 +1,109 @@
+"""Arrays to pictures: colour maps, overlays, gradients. Raw values never change; only what people look at is clipped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from .ports import Captioned, Gallery, Heatmap, Output, Picture, Shown
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+OVERLAY_SIDE = 640  # longest side of an overlay, in pixels
+OVERLAY_COLORS, SIGNED_COLORS = "turbo", "RdBu_r"
+QUANTILE = 0.99  # heat maps are clipped here: a few extreme pixels would leave the rest black
+
+
+def normalize(heat: Any, signed: bool = False) -> np.ndarray:
+    """Scale a heat map to 0..1 for a colour map, clipped at its 1 % and 99 % quantiles.
+
+    Args:
+        heat: Array [height, width].
+        signed: Keep zero at 0.5 and clip symmetrically.
+    """
+    heat = np.asarray(heat, dtype=np.float64)
+    if signed:
+        limit = float(np.quantile(np.abs(heat), QUANTILE)) or float(np.abs(heat).max()) or 1.0
+        return (heat / limit / 2 + 0.5).clip(0, 1)
+    low, high = np.quantile(heat, [1 - QUANTILE, QUANTILE])
+    if high <= low:
+        low, high = heat.min(), heat.max()
+    return ((heat - low) / ((high - low) or 1.0)).clip(0, 1)
+
+
+def colored(heat: Any, colors: str = "gray", signed: bool = False) -> np.ndarray:
+    """A heat map [height, width] in the colours of a matplotlib colour map, uint8 [height, width, 3]."""
+    colormap: Colormap = matplotlib.colormaps[colors]
+    return colormap(normalize(heat, signed), bytes=True)[..., :3]
+
+
+def overlay(photo: Image.Image, box: Sequence[float], heat: Any, signed: bool = False) -> np.ndarray:
+    """A heat map in colour over the region of the photo it belongs to; the rest of the photo is dimmed.
+
+    Args:
+        photo: RGB photo.
+        box: Left, top, right, bottom of the region, in photo pixels.
+        heat: Array [height, width], raw values.
+        signed: Zero is in the middle of the colours.
+
+    Returns:
+        uint8 [height, width, 3], the photo's aspect, its longest side at most 640 pixels.
+    """
+    scale = OVERLAY_SIDE / max(photo.size)
+    size = tuple(max(1, round(side * scale)) for side in photo.size)
+    base = np.asarray(photo.resize(size, Image.Resampling.LANCZOS), dtype=np.float64)
+    left, top, right, bottom = (value * scale for value in box)
+    smooth = Image.fromarray(normalize(heat, signed).astype(np.float32))
+    region = smooth.resize(
+        (max(1, round(right) - round(left)), max(1, round(bottom) - round(top))), Image.Resampling.BICUBIC
+    )
+    canvas = Image.new("F", size, -1)
+    canvas.paste(region, (round(left), round(top)))
+    values = np.asarray(canvas)[..., None]
+    colormap = matplotlib.colormaps[SIGNED_COLORS if signed else OVERLAY_COLORS]
+    colors = colormap(values[..., 0].clip(0, 1))[..., :3] * 255
+    # bicubic may dip below 0 inside the region, but never to the -1 that marks its outside
+    return np.where(values > -0.5, base * 0.45 + colors * 0.55, base * 0.4).round().astype(np.uint8)
+
+
+def gradient_picture(gradient: Any) -> np.ndarray:
+    """A gradient [3 or 1, height, width] as a picture in which grey is zero, uint8 [height, width, 3]."""
+    gradient = np.asarray(gradient, dtype=np.float64)
+    picture = normalize(gradient, signed=True).transpose(1, 2, 0)
+    return np.broadcast_to((picture * 255).round().astype(np.uint8), (*picture.shape[:2], 3)).copy()
+
+
+def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:
+    """The pictures of one output with their captions; none for outputs that are no pictures.
+
+    Args:
+        port: The declared output.
+        value: What the technique returned for it.
+    """
+    if isinstance(value, Shown):
+        return [(Image.fromarray(np.asarray(value.picture)), port.label)]
+    if isinstance(port, Heatmap):
+        items, captions = _items(value, port.label)
+        return [(Image.fromarray(colored(i, port.colors, port.signed)), c) for i, c in zip(items, captions)]
+    if isinstance(port, (Picture, Gallery)):
+        items, captions = _items(value, port.label)
+        return [(Image.fromarray(np.asarray(i)), c) for i, c in zip(items, captions)]
+    return []
+
+
+def film(frames: Any, milliseconds: int = 80) -> bytes:
+    """Frames, uint8 [frames, height, width, 3], as a lossless animated WebP that goes round."""
+    first, *rest = (Image.fromarray(frame) for frame in np.asarray(frames))
+    buffer = io.BytesIO()
+    first.save(buffer, "WEBP", save_all=True, append_images=rest, duration=milliseconds, loop=0, lossless=True)
+    return buffer.getvalue()
+
+
+def _items(value: Any, label: str) -> tuple[Sequence[Any], list[str]]:
+    return (value.items, value.captions) if isinstance(value, Captioned) else ([value], [label])

@@ -1,0 +1,195 @@
+"""Results: the outputs of a run as pictures, raw arrays and a recipe."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from . import render
+from .errors import TimmscopeError
+from .ports import (
+    Animation,
+    Captioned,
+    Curves,
+    Gallery,
+    Heatmap,
+    Output,
+    Outputs,
+    Picture,
+    Scores,
+    Shown,
+    Table,
+)
+from .technique import Technique
+from .vision_model import ClassScores
+
+
+class BrokenOutput(TimmscopeError):
+    """A technique returned something other than it declared."""
+
+
+@dataclass(eq=False)
+class Preview:
+    """What a run has so far.
+
+    Args:
+        technique: The technique.
+        outputs: Values by output name; some may be missing.
+        done: Steps done.
+        total: Steps in all; 0 when unknown.
+    """
+
+    technique: Technique
+    outputs: Outputs
+    done: int
+    total: int
+
+
+@dataclass(eq=False)
+class Result:
+    """The result of a run.
+
+    Args:
+        technique: The technique.
+        outputs: Values by output name, as the technique returned them.
+        recipe: Everything that reproduces the run; JSON values only.
+        notes: Sentences to show beside the pictures.
+    """
+
+    technique: Technique
+    outputs: Outputs
+    recipe: dict[str, Any]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.outputs[name]
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Raw values by output name, float32: heat maps as computed, pictures from 0 to 1, scores a class."""
+        return {port.name: to_array(port, self.outputs[port.name]) for port in self.technique.outputs}
+
+    @cached_property
+    def pictures(self) -> dict[str, list[tuple[Image.Image, str]]]:
+        """Pictures and captions by output name."""
+        found = {port.name: render.pictures(port, self.outputs[port.name]) for port in self.technique.outputs}
+        return {name: pictures for name, pictures in found.items() if pictures}
+
+    def npz(self) -> bytes:
+        """The raw arrays as a compressed `.npz` archive."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **self.arrays)
+        return buffer.getvalue()
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write every picture as PNG, the arrays as `arrays.npz` and the recipe as `recipe.json`.
+
+        Args:
+            folder: Where to; made if missing.
+
+        Returns:
+            The files written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = []
+        for name, pictures in self.pictures.items():
+            for i, (picture, _) in enumerate(pictures):
+                files.append(folder / (f"{name}.png" if len(pictures) == 1 else f"{name}_{i}.png"))
+                picture.save(files[-1])
+        for port in self.technique.outputs:
+            if isinstance(port, Animation):
+                files.append(folder / f"{port.name}.webp")
+                files[-1].write_bytes(render.film(self.outputs[port.name]))
+        files += [folder / "arrays.npz", folder / "recipe.json"]
+        files[-2].write_bytes(self.npz())
+        files[-1].write_text(json.dumps(self.recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return files
+
+    def _repr_html_(self) -> str:
+        figures = []
+        for picture, caption in (item for items in self.pictures.values() for item in items):
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG")
+            data = base64.b64encode(buffer.getvalue()).decode()
+            figures.append(
+                f'<figure style="margin:4px"><img height="240" src="data:image/png;base64,{data}">'
+                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            )
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f'<div style="display:flex;flex-wrap:wrap">{"".join(figures)}</div>{notes}'
+
+
+def raw(value: Any) -> Any:
+    """The array behind a value that may carry a picture of its own."""
+    return value.array if isinstance(value, Shown) else value
+
+
+def to_array(port: Output, value: Any) -> np.ndarray:
+    """The raw array of one output, float32."""
+    if isinstance(value, ClassScores):
+        return np.asarray(value.values, dtype=np.float32)
+    if isinstance(port, Table):
+        return np.array([row[1:] for row in value], dtype=np.float32)
+    if isinstance(port, Curves):
+        return np.array(list(value.values()), dtype=np.float32)
+    array = np.asarray(value.items if isinstance(value, Captioned) else raw(value))
+    return array.astype(np.float32) / (255 if isinstance(port, (Picture, Gallery, Animation)) else 1)
+
+
+def check_outputs(technique: Technique, outputs: Any, complete: bool) -> None:
+    """Hold what a technique returned against its declaration.
+
+    Args:
+        technique: The technique.
+        outputs: What it returned or yielded.
+        complete: Whether every output must be there; previews may leave some out.
+
+    Raises:
+        BrokenOutput: Wrong type, a missing or undeclared output, a wrong shape, or values that are not finite.
+    """
+    who = f"technique {technique.name} (plugin {technique.plugin or '?'})"
+    if not isinstance(outputs, Outputs):
+        raise BrokenOutput(f"{who} returned {type(outputs).__name__}, expected Outputs.")
+    declared = {port.name: port for port in technique.outputs}
+    if unknown := set(outputs) - set(declared):
+        raise BrokenOutput(f"{who} returned {', '.join(sorted(unknown))}, which it does not declare.")
+    if complete and (missing := set(declared) - set(outputs)):
+        raise BrokenOutput(f"{who} did not return {', '.join(sorted(missing))}.")
+    for name, value in outputs.items():
+        _check_value(f"{who}: output {name}", declared[name], value)
+
+
+def _check_value(what: str, port: Output, value: Any) -> None:
+    if isinstance(port, Scores):
+        if not isinstance(value, ClassScores):
+            raise BrokenOutput(f"{what} is {type(value).__name__}, expected ClassScores.")
+        array, fits = value.values, value.values.ndim == 1
+    elif isinstance(port, (Table, Curves)):
+        array = to_array(port, value)
+        fits = array.ndim == 2
+    elif isinstance(port, Animation):
+        array = np.asarray(value)
+        fits = array.ndim == 4 and array.shape[3] == 3 and array.dtype == np.uint8
+    else:
+        several = isinstance(value, Captioned)
+        array = np.asarray(value.items if several else raw(value))
+        item = array.shape[1:] if several else array.shape
+        if isinstance(port, Heatmap):
+            fits = len(item) == 2
+        else:
+            fits = len(item) == 3 and item[2] in (3, 4) and array.dtype == np.uint8
+    if not fits or 0 in array.shape:
+        raise BrokenOutput(f"{what} has shape {array.shape} and type {array.dtype}, expected {port.shape}.")
+    if not np.isfinite(array).all():
+        raise BrokenOutput(f"{what} has values that are not finite.")

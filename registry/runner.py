@@ -1,0 +1,228 @@
+"""Running a technique: validate, resolve, lend a model, run, check, and keep the recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+from . import loading, ports
+from .errors import Declined, InvalidInput, OutOfTime, did_you_mean
+from .photos import PhotoInput, decode
+from .plugins import plugins
+from .result import Preview, Result, check_outputs
+from .settings import settings
+from .technique import Parameter, Technique
+from .vision_model import VisionModel
+
+LIBRARIES = ("timmscope", "torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
+
+
+def run(name: str, /, **inputs: Any) -> Result:
+    """Run a technique to its end.
+
+    Args:
+        name: Name of the technique, such as "saliency".
+        **inputs: Its parameters by name; those with a default may be left out. A photo may be a file path,
+            bytes, a `data:` URL, a PIL image, a uint8 array, or "sample:chelsea" for a sample photo.
+
+    Returns:
+        Pictures, raw arrays and recipe.
+
+    Raises:
+        TimmscopeError: A refused value, a technique that does not apply, weights that cannot be had.
+    """
+    *_, last = stream(name, **inputs)
+    assert isinstance(last, Result)
+    return last
+
+
+def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
+    """Run a technique step by step: previews while it works, then the result. Closing the iterator stops it.
+
+    Args:
+        name: Name of the technique.
+        **inputs: As for `run`.
+
+    Raises:
+        TimmscopeError: As for `run`; also when the time budget is used up.
+    """
+    technique = plugins().technique(name)
+    given = validate(technique, inputs)
+    deadline = time.monotonic() + settings().time_budget
+    context = (
+        loading.lend(given["model"], given["weights"], plugins().model_sources)
+        if technique.uses_model
+        else contextlib.nullcontext()
+    )
+    with context as model:
+        call = Resolver(technique, given, model)
+        for outputs in _steps(technique, call.arguments):
+            check_outputs(technique, outputs, complete=not technique.streams)
+            if time.monotonic() > deadline:
+                raise OutOfTime(
+                    f"{technique.title} took longer than the {settings().time_budget:g} s a run may take here. "
+                    "Use fewer steps or a smaller model."
+                )
+            if technique.streams:
+                yield Preview(technique, outputs, outputs.done, outputs.total)
+        check_outputs(technique, outputs, complete=True)
+        recipe = make_recipe(technique, given, call, model)
+    yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes))
+
+
+def _steps(technique: Technique, arguments: dict[str, Any]) -> Iterator[ports.Outputs]:
+    if technique.streams:
+        yield from technique.function(**arguments)
+    else:
+        yield technique.function(**arguments)
+
+
+def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Check every value by its port and fill in the defaults.
+
+    Returns:
+        A canonical value for each parameter of the technique, photos decoded.
+
+    Raises:
+        InvalidInput: An unknown parameter, a missing one, or a refused value.
+    """
+    parameters = {parameter.name: parameter for parameter in technique.parameters}
+    for name in inputs:
+        if name not in parameters:
+            expected = f"one of the parameters of {technique.name}: {', '.join(parameters)}"
+            raise InvalidInput("parameter", name, expected, did_you_mean(name, parameters))
+    given = {name: _validated(parameter, inputs) for name, parameter in parameters.items()}
+    return {
+        name: PhotoInput(value.picture, value.name, given.get("fit", False)) if isinstance(value, PhotoInput) else value
+        for name, value in given.items()
+    }
+
+
+def _validated(parameter: Parameter, inputs: dict[str, Any]) -> Any:
+    name, port = parameter.name, parameter.port
+    if name not in inputs:
+        if parameter.required:
+            raise InvalidInput(name, None, port.accepts or "a value")
+        return parameter.default
+    value = inputs[name]
+    if not isinstance(port, ports.Photo):
+        return port.check(name, value)
+    if isinstance(value, PhotoInput):
+        return value
+    if value is None:
+        raise InvalidInput(name, None, port.accepts, "Upload a photo or choose an example.")
+    label = str(value).rsplit("/", 1)[-1] if isinstance(value, str) and not value.startswith("data:") else "photo"
+    if isinstance(value, str) and value.startswith("sample:"):
+        label, value = value, sample(value.removeprefix("sample:"), name)
+    return PhotoInput(decode(value, name, settings().max_pixels), label)
+
+
+def sample(name: str, parameter: str = "image") -> Any:
+    """The sample photo called `name`, as anything `decode` takes.
+
+    Raises:
+        InvalidInput: There is none; the text has the close matches.
+    """
+    photos = {photo: load for group in plugins().photo_sets.values() for photo, load in group.photos.items()}
+    if name not in photos:
+        raise InvalidInput(parameter, name, f"one of the samples {', '.join(photos)}", did_you_mean(name, photos))
+    return photos[name]()
+
+
+@dataclass
+class Resolver:
+    """Turns checked values into the arguments of the technique: names are looked up in the model.
+
+    Args:
+        technique: The technique.
+        given: From `validate`.
+        model: The lent model, or None for a technique without one.
+    """
+
+    technique: Technique
+    given: dict[str, Any]
+    model: VisionModel | None
+    resolved: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @functools.cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments by name. Raises `InvalidInput` for a name the model does not have."""
+        arguments: dict[str, Any] = {"model": self.model} if self.technique.uses_model else {}
+        for parameter in self.technique.own_parameters:
+            name, port, value = parameter.name, parameter.port, self.given[parameter.name]
+            if isinstance(port, ports.Targets):
+                value = [self.model.labels.find(text, name) for text in value if text]  # type: ignore[union-attr]
+            elif isinstance(port, ports.Target):
+                value = self.model.labels.find(value, name) if value else None  # type: ignore[union-attr]
+            elif isinstance(port, ports.Layers):
+                value = [self._layer(name, layer, False) for layer in value]
+            elif isinstance(port, ports.Layer):
+                value = self._layer(name, value, port.optional)
+            elif isinstance(port, ports.Unit):
+                value = None if value == -1 else value
+            elif isinstance(port, ports.Position):
+                value = tuple(int(part) for part in value.split(",")) if value else None
+            if not isinstance(value, PhotoInput) and value != self.given[name]:
+                self.resolved[name] = value
+            arguments[name] = value
+        return arguments
+
+    def _layer(self, name: str, value: str, optional: bool) -> str:
+        assert self.model is not None
+        if value:
+            if value not in self.model.layers:
+                expected = (
+                    f"a layer of {self.model.name}, such as {self.model.default_layer or next(iter(self.model.layers))}"
+                )
+                raise InvalidInput(name, value, expected, did_you_mean(value, self.model.layers))
+            return value
+        if optional:
+            return ""
+        if not self.model.default_layer:
+            raise Declined(f"{self.model.name} has no layer with a spatial grid, which {self.technique.title} needs.")
+        self.notes.append(
+            f"Layer: {self.model.default_layer}, the last one with a spatial grid that reaches the score."
+        )
+        return self.model.default_layer
+
+
+def make_recipe(
+    technique: Technique, given: dict[str, Any], call: Resolver, model: VisionModel | None
+) -> dict[str, Any]:
+    """Everything that reproduces the run, as JSON values."""
+    inputs = {
+        name: {"name": v.name, "width": v.picture.width, "height": v.picture.height, "sha256": v.sha256}
+        if isinstance(v, PhotoInput)
+        else v
+        for name, v in given.items()
+    }
+    report = next((r for r in plugins().reports if r.name == technique.plugin), None)
+    recipe: dict[str, Any] = {
+        "technique": technique.name,
+        "plugin": {"name": technique.plugin, "version": report.version if report else "?"},
+        "inputs": inputs,
+        "resolved": call.resolved,
+        "libraries": _versions(),
+    }
+    if model:
+        recipe |= {
+            "model": {"name": model.name, "weights": model.weights, "origin": model.origin},
+            "device": str(model.device),
+        }
+    return recipe
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[library] = metadata.version(library)
+    return versions

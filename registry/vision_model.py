@@ -1,0 +1,226 @@
+"""A vision model as techniques receive it: a private view with its preprocessing, labels and layers.
+
+The module imports no torch, so that a plugin's declarations import anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import Declined
+from .photos import PhotoInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, device, nn
+
+    from .labels import Labels
+    from .layers import Layer
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """A model's opinion on one photo.
+
+    Args:
+        values: float32 [classes]: softmax probabilities; for a model without a classifier each feature's
+            share of all positive features.
+        labels: Names of the classes.
+        target: Index of the class that is explained, if one is.
+    """
+
+    values: np.ndarray
+    labels: Labels
+    target: int | None = None
+
+    def top(self, count: int = 5) -> dict[str, float]:
+        """Labels and values of the `count` best classes, best first, and of the target."""
+        best = sorted(range(len(self.values)), key=lambda i: -float(self.values[i]))[:count]
+        if self.target is not None and self.target not in best:
+            best.append(self.target)
+        return {self.labels[i]: float(self.values[i]) for i in best}
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A photo exactly as the network sees it.
+
+    Args:
+        input: Normalised pixels, [1, channels, height, width], on the model's device.
+        pixels: The same pixels for people, uint8 [height, width, 3].
+        box: Left, top, right and bottom of that region in the photo, in photo pixels.
+        photo: The photo.
+    """
+
+    input: Tensor
+    pixels: np.ndarray
+    box: tuple[float, float, float, float]
+    photo: PhotoInput
+
+    def over(self, heat: Any, signed: bool = False) -> np.ndarray:
+        """The heat map [height, width] in colour over its region of the photo, uint8 [h, w, 3]."""
+        from . import render
+
+        return render.overlay(self.photo.picture, self.box, heat, signed)
+
+
+@dataclass(eq=False)
+class VisionModel:
+    """A private view of a loaded model, lent to one run.
+
+    Args:
+        name: Name as the user gave it, resolved: architecture and tag.
+        weights: "pretrained" or "random".
+        origin: Where the weights come from.
+        module: The network, in eval mode, parameters without gradient. Hooks on it die with the run.
+        labels: Names of its classes.
+        config: timm's data configuration: input_size, mean, std, interpolation, crop_pct, crop_mode.
+        classifies: False for the few models without a classifier; their features stand in for scores.
+        device: Where it runs.
+        find_layers: Finds the layers and the default layer; slow the first time, so only when asked for.
+    """
+
+    name: str
+    weights: str
+    origin: str
+    module: nn.Module
+    labels: Labels
+    config: Mapping[str, Any]
+    classifies: bool
+    device: device
+    find_layers: Callable[[], tuple[Mapping[str, Layer], str | None]]
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """Its layers by name, in the order of execution."""
+        return self.find_layers()[0]
+
+    @property
+    def default_layer(self) -> str | None:
+        """The last layer with a spatial grid that reaches the score; None when there is none."""
+        return self.find_layers()[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input, in pixels."""
+        return self.config["input_size"][1:]
+
+    def see(self, photo: PhotoInput) -> Seen:
+        """Put a photo through timm's own preprocessing: resize, centre crop (or squash), normalise."""
+        import numpy as np
+        import torch
+        from timm.data import create_transform
+
+        config = dict(self.config, crop_pct=1.0, crop_mode="squash") if photo.fit else dict(self.config)
+        channels = config["input_size"][0]
+        picture = photo.picture.convert("L") if channels == 1 else photo.picture
+        tensor = create_transform(**config, is_training=False)(picture)[None].to(self.device)
+        mean, std = (torch.tensor(config[k], device=self.device)[:channels].view(-1, 1, 1) for k in ("mean", "std"))
+        shown = (tensor[0] * std + mean).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        pixels = np.broadcast_to(shown, (*shown.shape[:2], 3)).copy() if channels == 1 else shown
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+        return Seen(tensor, pixels, _region(picture.size, config), photo)
+
+    def record(self, *layers: str) -> AbstractContextManager[dict[str, Tensor]]:
+        """A dict that receives the output of each layer, by name, when the network runs in the block."""
+        from .layers import recorded
+
+        return recorded({name: self.module.get_submodule(name) for name in layers})
+
+    def probe(self, layer: str) -> AbstractContextManager[nn.Module]:
+        """A module through which the layer's output flows as [n, channels, height, width] while the block lasts.
+
+        Raises:
+            Declined: The layer's output has no spatial grid.
+        """
+        from .layers import grid_probe
+
+        grid = self.layers[layer].grid
+        if grid is None:
+            instead = f" One that has: {self.default_layer}." if self.default_layer else ""
+            raise Declined(f"Layer {layer} of {self.name} has no spatial grid.{instead}")
+        return grid_probe(self.module.get_submodule(layer), grid)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The unnormalised scores, [n, classes]; for a model without a classifier its mean features."""
+        output = self.module(images)
+        if output.ndim == 4:
+            output = output.mean((1, 2) if getattr(self.module, "output_fmt", "") == "NHWC" else (2, 3))
+        return output.mean(1) if output.ndim == 3 else output
+
+    def scores(self, logits: Tensor, target: int | None = None) -> ClassScores:
+        """Turn one photo's logits, [classes], into scores for people."""
+        values = (
+            logits.softmax(0) if self.classifies else logits.clamp(min=0) / logits.clamp(min=0).sum().clamp(min=1e-12)
+        )
+        return ClassScores(values.float().cpu().numpy(), self.labels, target)
+
+
+class ClassScore:
+    """S_c(I), the unnormalised score of one class, as a function of a batch of images.
+
+    Args:
+        model: The model.
+        target: Index of the class; None takes the top prediction of the first image it is called with.
+
+    Attributes:
+        target: The class, known after the first call.
+        logits: Scores of all classes for the first image of the last call, [classes].
+    """
+
+    def __init__(self, model: VisionModel, target: int | None) -> None:
+        self.model, self.target = model, target
+        self.logits: Tensor | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        logits = self.model.logits(images)
+        self.logits = logits[0].detach()
+        if self.target is None:
+            self.target = int(self.logits.argmax())
+        return logits[:, self.target]
+
+    @property
+    def scores(self) -> ClassScores:
+        """The scores of the first image of the last call."""
+        if self.logits is None:
+            raise ValueError("no image has been scored yet")
+        return self.model.scores(self.logits, self.target)
+
+    @property
+    def label(self) -> str:
+        """Name of the class."""
+        return self.model.labels[self.target or 0]
+
+
+def require_gradient(gradient: Tensor, model: VisionModel) -> Tensor:
+    """Return the gradient, or decline when it is zero everywhere or not finite: a blank map would be a lie.
+
+    Raises:
+        Declined: There is no gradient to show.
+    """
+    if not bool(gradient.isfinite().all()):
+        raise Declined(
+            f"{model.name} ({model.weights} weights) gives a gradient that is not finite: there is nothing to show."
+        )
+    if not bool((gradient != 0).any()):
+        why = " Random weights leave some classifiers at zero." if model.weights == "random" else ""
+        raise Declined(f"{model.name} ({model.weights} weights) gives no gradient here: it is zero everywhere.{why}")
+    return gradient
+
+
+def _region(size: tuple[int, int], config: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """The region of a photo of `size` (width, height) that timm's evaluation transform keeps."""
+    width, height = size
+    _, out_height, out_width = config["input_size"]
+    scaled = [math.floor(side / config["crop_pct"]) for side in (out_width, out_height)]
+    if config["crop_mode"] == "squash":
+        scale_x, scale_y = scaled[0] / width, scaled[1] / height
+    else:
+        pick = min if config["crop_mode"] == "border" else max
+        scale_x = scale_y = pick(scaled[0] / width, scaled[1] / height)
+    half_width, half_height = out_width / 2 / scale_x, out_height / 2 / scale_y
+    return (width / 2 - half_width, height / 2 - half_height, width / 2 + half_width, height / 2 + half_height)

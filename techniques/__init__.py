@@ -1,0 +1,11 @@
+"""The built-in plugins: one technique a file, the embedded models and the sample photos."""
+
+BUILTIN = (
+    "sample_photos",
+    "efficientnet_lite",
+    "occlusion",
+    "saliency",
+    "saliency_segmentation",
+    "guided_backprop",
+    "grad_cam",
+)

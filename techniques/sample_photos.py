@@ -1,0 +1,29 @@
+"""Sample photos that come with scikit-image and scikit-learn. No network is needed."""
+
+import functools
+import importlib.util
+from pathlib import Path
+
+from timmscope import PhotoSet, hookimpl
+
+SAMPLES = {
+    "chelsea": ("skimage", "data/chelsea.png"),
+    "coffee": ("skimage", "data/coffee.png"),
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "rocket": ("skimage", "data/rocket.jpg"),
+    "flower": ("sklearn", "datasets/images/flower.jpg"),
+    "china": ("sklearn", "datasets/images/china.jpg"),
+}
+
+
+def _path(package: str, file: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.origin:
+        raise FileNotFoundError(f"{package} is not installed")
+    return Path(spec.origin).parent / file
+
+
+@hookimpl
+def register_photo_sets(register):
+    photos = {name: functools.partial(_path, *place) for name, place in SAMPLES.items()}
+    register(PhotoSet("samples", "Sample photos", photos))
