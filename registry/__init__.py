@@ -50,10 +50,13 @@ from .technique import Technique, technique
 from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gradient
 
 if TYPE_CHECKING:
-    from . import render
-    from .plugins import plugins
-    from .result import Preview, Result
-    from .runner import run, stream
+    from . import render as render
+    from .plugins import plugins as plugins
+    from .result import Preview as Preview
+    from .result import Result as Result
+    from .runner import run as run
+    from .runner import stream as stream
+    from .settings import settings as settings
 
 __version__ = "0.1.0"
 

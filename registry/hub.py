@@ -46,7 +46,8 @@ def fetch(name: str, repository: str | None) -> dict[str, Tensor]:
         Path(path).resolve().unlink(missing_ok=True)
         Path(path).unlink(missing_ok=True)
         raise ModelUnavailable(
-            f"{name}: the weights file of {repository} is damaged and was removed; run again to download it afresh. {INSTEAD}"
+            f"{name}: the weights file of {repository} is damaged and was removed; run again to download it afresh. "
+            f"{INSTEAD}"
         ) from None
 
 
@@ -64,7 +65,8 @@ def _download(name: str, repository: str) -> str:
     except hub_errors.EntryNotFoundError:
         if any(_exists(repository, file, patience) for file in PICKLES):
             raise ModelUnavailable(
-                f"{name}: {repository} has its weights only as a pickle, which can run code; safetensors are needed. {INSTEAD}"
+                f"{name}: {repository} has its weights only as a pickle, which can run code; safetensors are needed. "
+                f"{INSTEAD}"
             ) from None
         raise ModelUnavailable(f"{name}: {repository} has no file {SAFETENSORS}. {INSTEAD}") from None
     except (hub_errors.RepositoryNotFoundError, hub_errors.GatedRepoError):

@@ -59,7 +59,7 @@ class Labels:
 
 @functools.lru_cache(maxsize=8)
 def _imagenet(subset: str) -> Labels:
-    return Labels(ImageNetInfo(subset).label_descriptions())
+    return Labels(list(ImageNetInfo(subset).label_descriptions()))
 
 
 @functools.lru_cache(maxsize=8)

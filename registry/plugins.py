@@ -106,7 +106,7 @@ def _load(found: Plugins, manager: pluggy.PluginManager, name: str, version: str
         logger.debug("plugin %s", name, exc_info=True)
 
 
-def _registrar(kind: type, table: dict[str, Any], names: list[str], report: PluginReport) -> Callable[[Any], None]:
+def _registrar(kind: type[Any], table: dict[str, Any], names: list[str], report: PluginReport) -> Callable[[Any], None]:
     """The `register` callable handed to one plugin for one kind of contribution."""
 
     def register(item: Any) -> None:
@@ -114,9 +114,10 @@ def _registrar(kind: type, table: dict[str, Any], names: list[str], report: Plug
             raise DeclarationError(f"register() takes a {kind.__name__}, not {type(item).__name__}")
         if item.name in table:
             owner = table[item.name].plugin
-            return _fail(report, f"{kind.__name__} {item.name!r} is refused: plugin {owner!r} has that name already")
-        table[item.name] = replace(item, plugin=report.name)
-        names.append(item.name)
+            _fail(report, f"{kind.__name__} {item.name!r} is refused: plugin {owner!r} has that name already")
+        else:
+            table[item.name] = replace(item, plugin=report.name)
+            names.append(item.name)
 
     return register
 

@@ -7,7 +7,6 @@ depends on the model or the photo (`Target`, `Layer`, ...) are resolved by the r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -45,7 +44,7 @@ class Number(Input):
     types: ClassVar = (int, float)
 
     def check(self, name: str, value: Any) -> int | float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN fails the bounds
         if not number or not self.minimum <= value <= self.maximum or (self.whole and value != int(value)):
             raise InvalidInput(name, value, self.accepts)
         if self.step and not self.whole:
@@ -96,7 +95,7 @@ class Switch(Input):
 class Text(Input):
     """One line of text; the base of ports that name something."""
 
-    types: ClassVar = (str,)
+    types: ClassVar[tuple[type, ...]] = (str,)
     accepts: ClassVar[str] = f"text of at most {TEXT_LENGTH} characters"
 
     def check(self, name: str, value: Any) -> str:
@@ -116,7 +115,7 @@ class ModelName(Text):
 class Target(Text):
     """The class whose score is explained. The technique receives an index, or None for the top prediction."""
 
-    types: ClassVar = (int,)
+    types: ClassVar[tuple[type, ...]] = (int,)
     accepts: ClassVar[str] = "a class index or a label, such as 281 or 'tabby'; empty for the top prediction"
 
     def check(self, name: str, value: Any) -> str:
@@ -218,7 +217,7 @@ class Unit(Input):
 class Position(Text):
     """A spatial index in the layer's output. The technique receives (row, column), or None when empty."""
 
-    types: ClassVar = (tuple,)
+    types: ClassVar[tuple[type, ...]] = (tuple,)
     accepts: ClassVar[str] = "row and column in the layer's output, such as '3, 5'; empty for the most excited place"
 
     def check(self, name: str, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Arrays to pictures: colour maps, overlays, gradients. Raw values never change; only what people look at is clipped."""
+"""Arrays to pictures: colour maps, overlays, gradients. Raw values never change; only pictures are clipped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def overlay(photo: Image.Image, box: Sequence[float], heat: Any, signed: bool = 
         uint8 [height, width, 3], the photo's aspect, its longest side at most 640 pixels.
     """
     scale = OVERLAY_SIDE / max(photo.size)
-    size = tuple(max(1, round(side * scale)) for side in photo.size)
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     base = np.asarray(photo.resize(size, Image.Resampling.LANCZOS), dtype=np.float64)
     left, top, right, bottom = (value * scale for value in box)
     smooth = Image.fromarray(normalize(heat, signed).astype(np.float32))
@@ -95,6 +95,13 @@ def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:
         items, captions = _items(value, port.label)
         return [(Image.fromarray(np.asarray(i)), c) for i, c in zip(items, captions)]
     return []
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as a PNG file; lossless, and compressed lightly since most of a quick run would go into it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def film(frames: Any, milliseconds: int = 80) -> bytes:

@@ -54,8 +54,8 @@ def guided_backprop(
 
     How to read it:
         It shows what in this photo the neuron looks at, sharply. It is partly an edge detector: the pictures change
-        little with the class, so compare with random weights. ReLU6 stops the gradient of saturated cells; "pass through
-        saturation" lets it through, which is no longer the exact rule, but cleaner.
+        little with the class, so compare with random weights. ReLU6 stops the gradient of saturated cells; "pass
+        through saturation" lets it through, which is no longer the exact rule, but cleaner.
 
     Source:
         Springenberg et al. 2015, "Striving for Simplicity"; Zeiler and Fergus 2014 (deconvnet); Adebayo et
