@@ -16,6 +16,7 @@ from .photos import PhotoInput
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
     from torch import Tensor, device, nn
 
     from .labels import Labels
@@ -105,6 +106,13 @@ class VisionModel:
         return self.find_layers()[1]
 
     @property
+    def stages(self) -> list[str]:
+        """The ends of its stages that have a spatial grid, in the order of execution."""
+        from .layers import stages
+
+        return stages(self.module, self.layers)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the input, in pixels."""
         return self.config["input_size"][1:]
@@ -151,6 +159,13 @@ class VisionModel:
         if output.ndim == 4:
             output = output.mean((1, 2) if getattr(self.module, "output_fmt", "") == "NHWC" else (2, 3))
         return output.mean(1) if output.ndim == 3 else output
+
+    def score_photo(self, picture: Image.Image, fit: bool = False) -> ClassScores:
+        """The model's opinion on a photo."""
+        import torch
+
+        with torch.no_grad():
+            return self.scores(self.logits(self.see(PhotoInput(picture, fit=fit)).input)[0])
 
     def scores(self, logits: Tensor, target: int | None = None) -> ClassScores:
         """Turn one photo's logits, [classes], into scores for people."""

@@ -1,0 +1,175 @@
+"""One technique's tab, built from its declaration: controls, Run, Stop, result, documentation."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from ..ports import Animation, Gallery, Heatmap, Input, Layer, Layers, Picture, Target, Targets
+from ..result import Preview, Result
+from ..runner import stream
+from ..settings import settings
+from ..technique import FIT, MODEL, WEIGHTS, Parameter, Technique
+from . import calls, links
+from .answers import answered
+from .components import files, notes, page_input, page_output, read, shown, status
+
+PREVIEW_SECONDS = 0.3
+PICTURES = (Picture, Gallery, Heatmap, Animation)
+LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+
+
+@dataclass
+class Shared:
+    """The controls that all tabs share, by parameter name: the photo, model, weights, fit and target."""
+
+    photo: gr.components.Component
+    model: gr.components.Component
+    weights: gr.components.Component
+    fit: gr.components.Component
+    target: gr.components.Component
+
+    def control(self, technique: Technique, parameter: Parameter) -> gr.components.Component | None:
+        """The shared control that feeds a parameter, if one does."""
+        if parameter is technique.photo:
+            return self.photo
+        if type(parameter.port) is Target:
+            return self.target
+        return {FIT.name: self.fit, MODEL.name: self.model, WEIGHTS.name: self.weights}.get(parameter.name)
+
+
+@dataclass
+class Tab:
+    """A technique's tab.
+
+    Args:
+        technique: The technique.
+        shared: The controls all tabs share.
+
+    Attributes:
+        controls: The tab's own controls, by parameter name.
+    """
+
+    technique: Technique
+    shared: Shared
+    controls: dict[str, gr.components.Component] = field(default_factory=dict)
+
+    def build(self) -> None:
+        """Lay the tab out in the Blocks in whose context it is called."""
+        technique = self.technique
+        gr.Markdown(technique.summary, elem_classes="summary")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=1, min_width=260, elem_classes="controls"):
+                for parameter in technique.own_parameters:
+                    if self.shared.control(technique, parameter) is None:
+                        self.controls[parameter.name] = page_input(parameter)
+                with gr.Row():
+                    self.run_button = gr.Button("Run", variant="primary", elem_id=f"run-{technique.name}", min_width=90)
+                    self.stop_button = gr.Button("Stop", elem_id=f"stop-{technique.name}", min_width=90)
+                self.status = gr.HTML(status("Ready."), elem_id=f"status-{technique.name}")
+            with gr.Column(scale=3, min_width=320, elem_classes="result"):
+                self.outputs = self._outputs()
+                self.notes = gr.HTML("")
+                with gr.Row():
+                    self.arrays = gr.DownloadButton("Arrays (.npz)", interactive=False, size="sm")
+                    self.recipe = gr.DownloadButton("Recipe (.json)", interactive=False, size="sm")
+                with gr.Accordion("This run as Python and curl", open=False):
+                    self.python = gr.Code("# Run once to see the call.", language="python", label="Python", lines=3)
+                    self.curl = gr.Code("# Run once to see the call.", language="shell", label="curl", lines=3)
+        self.link = gr.Textbox(visible=False)
+        with gr.Row(elem_classes="documentation"):
+            for title, body in technique.sections.items():
+                with gr.Column(min_width=280):
+                    gr.Markdown(f"### {title}\n{inspect.cleandoc(body)}", latex_delimiters=LATEX)
+        self._connect()
+
+    def _outputs(self) -> list[gr.components.Component]:
+        """Pictures large in rows of two; what is no picture in a row below them."""
+        placed = {}
+        pictures = [port for port in self.technique.outputs if isinstance(port, PICTURES)]
+        rest = [port for port in self.technique.outputs if not isinstance(port, PICTURES)]
+        for row in (*(pictures[i : i + 2] for i in range(0, len(pictures), 2)), rest):
+            if row:
+                with gr.Row(equal_height=False):
+                    for port in row:
+                        with gr.Column(min_width=280):
+                            placed[port.name] = page_output(port)
+                            placed[port.name].elem_id = f"{self.technique.name}-{port.name}"
+        return [placed[port.name] for port in self.technique.outputs]
+
+    def layer_controls(self) -> list[tuple[gr.components.Component, Input]]:
+        """The controls whose choices depend on the model: layers and classes."""
+        own = {p.name: p.port for p in self.technique.own_parameters}
+        kinds = (Layer, Layers, Targets)
+        return [(control, own[name]) for name, control in self.controls.items() if isinstance(own[name], kinds)]
+
+    def _connect(self) -> None:
+        parameters = self.technique.parameters
+        inputs = [self.shared.control(self.technique, p) or self.controls[p.name] for p in parameters]
+        outputs = [self.status, *self.outputs, self.notes, self.arrays, self.recipe, self.python, self.curl, self.link]
+        event = self.run_button.click(
+            self._run,
+            [self.shared.target, *inputs],
+            outputs,
+            show_progress="hidden",
+            api_visibility="undocumented",
+            api_name=f"page_{self.technique.name}",
+            concurrency_id="runs",
+            concurrency_limit=settings().parallel_runs,
+        )
+        event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
+        self.stop_button.click(
+            lambda: status("Stopped."), None, self.status, cancels=[event], queue=False, api_visibility="private"
+        )
+
+    def _run(self, request: gr.Request, target: Any, *values: Any) -> Iterator[dict[Any, Any]]:
+        with answered():
+            given = {p.name: value for p, value in zip(self.technique.parameters, values)}
+            for parameter in self.technique.own_parameters:  # no classes chosen in the tab: explain the shared one
+                if isinstance(parameter.port, Targets) and not given[parameter.name] and target:
+                    given[parameter.name] = [target]
+            yield {self.status: status("Working ...")}
+            inputs = {p.name: read(p, given[p.name]) for p in self.technique.parameters}
+            start = last = time.monotonic()
+            for step in stream(self.technique.name, **inputs):
+                now = time.monotonic()
+                if isinstance(step, Result):
+                    yield self._finished(step, given, now - start, request)
+                elif now - last >= PREVIEW_SECONDS and step.done < step.total:
+                    yield self._preview(step)
+                    last = time.monotonic()
+
+    def _preview(self, step: Preview) -> dict[Any, Any]:
+        done = status(f"Step {step.done} of {step.total}", step.done, step.total)
+        return {self.status: done, **self._pictures(step.outputs)}
+
+    def _finished(self, result: Result, given: dict[str, Any], seconds: float, request: gr.Request) -> dict[Any, Any]:
+        arrays, recipe = files(result)
+        url = address(request)
+        photo = self.technique.photo
+        sample = given[photo.name].get("orig_name") if photo and isinstance(given[photo.name], dict) else ""
+        return {
+            self.status: status(f"Done in {seconds:.1f} s."),
+            **self._pictures(result.outputs),
+            self.notes: notes(result.notes),
+            self.arrays: gr.DownloadButton(value=arrays, interactive=True),
+            self.recipe: gr.DownloadButton(value=recipe, interactive=True),
+            self.python: calls.python_call(self.technique, given, url),
+            self.curl: calls.curl_call(self.technique, given, url),
+            self.link: links.query(self.technique, given, sample),
+        }
+
+    def _pictures(self, outputs: dict[str, Any]) -> dict[Any, Any]:
+        pairs = zip(self.technique.outputs, self.outputs)
+        return {part: shown(port, outputs[port.name], True) for port, part in pairs if port.name in outputs}
+
+
+def address(request: gr.Request) -> str:
+    """The address a browser or client reached this server by, without a trailing slash."""
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme).split(",")[0]
+    return f"{scheme}://{request.headers['host']}"
