@@ -18,7 +18,7 @@ from .errors import InvalidInput
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")  # JPEG includes MPO
 EXPECTED = "a photo: PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF"
 MAX_ASPECT = 30  # a longer strip would be resized to millions of pixels before its centre is cropped
 

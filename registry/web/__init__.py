@@ -17,6 +17,7 @@ def serve(style: Path, **options: Any) -> Any:
         What `launch` returns.
     """
     from ..settings import settings
+    from .answers import refuse_name, refuse_parameters
     from .page import HEAD, build, theme
 
     return build().launch(
@@ -28,6 +29,7 @@ def serve(style: Path, **options: Any) -> Any:
         enable_monitoring=False,
         run_history=False,
         max_file_size=settings().upload_bytes,
+        app_kwargs={"exception_handlers": {TypeError: refuse_parameters, KeyError: refuse_name}},
         footer_links=["api", "settings"],
         **options,
     )

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from gradio.exceptions import InvalidPathError
+from fastapi import Request
+from fastapi.responses import JSONResponse
 
-from ..errors import TimmscopeError
+from ..errors import InvalidInput, TimmscopeError, did_you_mean, shown
+from ..plugins import plugins
 
 logger = logging.getLogger("timmscope.web")
 MARKUP = str.maketrans({"<": "‹", ">": "›"})  # messages repeat what was given, and pages show messages as HTML
@@ -33,6 +35,30 @@ def answered() -> Iterator[None]:
             f"Internal error {incident}. This is a fault of the server, not of your input; its log has the details.",
             print_exception=False,
         ) from None
+
+
+async def refuse_name(request: Request, error: Exception) -> JSONResponse:
+    """Answer a call of an endpoint that does not exist, on which Gradio itself stumbles, with 404 and what is close."""
+    name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
+    logger.info("unknown endpoint %s: %s", name, error)
+    refused = InvalidInput(
+        "endpoint", name, "one of those of /gradio_api/info", did_you_mean(name, plugins().techniques)
+    )
+    return JSONResponse({"detail": str(refused).translate(MARKUP)}, status_code=404)
+
+
+async def refuse_parameters(request: Request, error: Exception) -> JSONResponse:
+    """Answer a call with unknown named parameters, on which Gradio itself stumbles, with 422 and their names."""
+    name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
+    logger.info("malformed call of %s: %s", name, error)
+    technique = plugins().techniques.get(name)
+    expected = ", ".join(p.name for p in technique.parameters) if technique else "those of /gradio_api/info"
+    try:
+        given = [key for key in await request.json() if technique and key not in {p.name for p in technique.parameters}]
+    except ValueError:
+        given = []
+    unknown = f"got {', '.join(shown(key) for key in given[:5])}, " if given else ""
+    return JSONResponse({"detail": f"parameters: {unknown}expected {expected}."}, status_code=422)
 
 
 class Page(gr.Blocks):
@@ -59,9 +85,13 @@ class Page(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except gr.Error:
             raise
-        except (InvalidPathError, OSError):
-            reason = "a file record names a file that was not uploaded. Upload it first (POST /gradio_api/upload)."
         except Exception as error:
             logger.info("malformed input: %s: %s", type(error).__name__, error)
-            reason = "a value has the wrong form; the schema is at /gradio_api/info."
-        raise gr.Error(f"data: {reason}", print_exception=False)
+        # Only files are looked at before the registry sees the values.
+        names = getattr(block_fn.fn, "parameter_names", [])
+        files = [n for n, value in zip(names, inputs) if isinstance(value, (dict, list))] or ["data"]
+        raise gr.Error(
+            f"{', '.join(files)}: got a file record that names no uploaded file, expected one that was uploaded. "
+            "Upload the file first (POST /gradio_api/upload) and give the path in the answer.",
+            print_exception=False,
+        )
