@@ -58,7 +58,10 @@ def shown(value: object) -> str:
     """`value` as a message may repeat it: its repr, shortened, on one line."""
     if isinstance(value, str) and len(value) > SHOWN_LENGTH:
         return f"{value[:SHOWN_LENGTH]!r}... ({len(value):,} characters)"
-    text = repr(value)
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of too many digits, or an object with a broken repr
+        text = type(value).__name__
     return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}... ({type(value).__name__})"
 
 

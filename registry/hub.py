@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +61,7 @@ def _download(name: str, repository: str) -> str:
     patience = settings().hub_patience
     try:
         # One quick question first: the download itself would retry an unreachable hub for most of a minute.
-        url = huggingface_hub.hf_hub_url(repository, SAFETENSORS)
-        huggingface_hub.get_hf_file_metadata(url, timeout=patience)
+        _ask(repository, SAFETENSORS, patience)
         return huggingface_hub.hf_hub_download(repository, SAFETENSORS, etag_timeout=patience)
     except hub_errors.EntryNotFoundError:
         if any(_exists(repository, file, patience) for file in PICKLES):
@@ -71,7 +72,7 @@ def _download(name: str, repository: str) -> str:
         raise ModelUnavailable(f"{name}: {repository} has no file {SAFETENSORS}. {INSTEAD}") from None
     except (hub_errors.RepositoryNotFoundError, hub_errors.GatedRepoError):
         raise ModelUnavailable(f"{name}: the hub has no open repository {repository}. {INSTEAD}") from None
-    except Exception as error:  # httpx, OSError, LocalEntryNotFoundError, OfflineModeIsEnabled: all mean no file
+    except Exception as error:  # httpx, OSError, TimeoutError, OfflineModeIsEnabled: all mean no file
         logger.info("hub: %s: %s", repository, error)
         raise ModelUnavailable(
             f"{name}: the Hugging Face hub cannot be reached, and its weights are not in the local cache. {INSTEAD}"
@@ -80,7 +81,26 @@ def _download(name: str, repository: str) -> str:
 
 def _exists(repository: str, file: str, patience: float) -> bool:
     try:
-        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, file), timeout=patience)
+        _ask(repository, file, patience)
         return True
     except Exception:
         return False
+
+
+def _ask(repository: str, file: str, patience: float) -> None:
+    """Ask the hub for a file's metadata.
+
+    In a thread of its own, which is given up when the patience is: the client's timeout holds for each of several
+    tries, and not for looking up the host.
+    """
+    answer: Future[object] = Future()
+
+    def ask() -> None:
+        try:
+            url = huggingface_hub.hf_hub_url(repository, file)
+            answer.set_result(huggingface_hub.get_hf_file_metadata(url, timeout=patience))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True, name="timmscope-hub").start()
+    answer.result(patience)

@@ -42,7 +42,7 @@ class Labels:
             InvalidInput: There is none; the text names the close matches.
         """
         number = text.strip()
-        if number.lstrip("-").isdecimal() and number.isascii():
+        if number.removeprefix("-").isdecimal() and number.isascii():
             index = int(number)
             if 0 <= index < len(self):
                 return index

@@ -95,14 +95,19 @@ def find_grid(model: nn.Module, output: Tensor, input_size: tuple[int, int]) -> 
 
 @contextlib.contextmanager
 def recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """Record the output tensor of each module, by name, in the order of execution, while the block lasts."""
+    """Record the output tensor of each module, by name, in the order of execution, while the block lasts.
+
+    The network goes on with a copy: residual blocks add to a layer's output in place, which would change the record.
+    """
     outputs: dict[str, Tensor] = {}
 
     def record(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            if isinstance(output, Tensor):
-                outputs.pop(name, None)
-                outputs[name] = output
+        def hook(_module: nn.Module, _inputs: object, output: object) -> object:
+            if not isinstance(output, Tensor):
+                return output
+            outputs.pop(name, None)
+            outputs[name] = output
+            return output.clone()
 
         return modules[name].register_forward_hook(hook)
 
@@ -124,7 +129,7 @@ def grid_probe(layer: nn.Module, grid: Grid) -> Iterator[nn.Module]:
     probe = nn.Identity()
 
     def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        return grid.scatter(probe(grid.gather(output)), output)
+        return grid.scatter(probe(grid.gather(output)), output).clone()  # see `recorded` for why a copy
 
     handle = layer.register_forward_hook(hook)
     try:

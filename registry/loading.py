@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import threading
 from collections import OrderedDict
@@ -28,6 +29,7 @@ from .vision_model import VisionModel
 
 logger = logging.getLogger("timmscope.models")
 _creation = threading.Lock()  # random initialisation draws from torch's global generator
+_first_call = threading.Lock()
 
 
 @dataclass(eq=False)
@@ -50,7 +52,8 @@ class LoadedModel:
     @property
     def nbytes(self) -> int:
         """Memory of parameters and buffers, in bytes."""
-        return sum(t.numel() * t.element_size() for t in self.module.state_dict().values())
+        tensors = itertools.chain(self.module.parameters(), self.module.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def layers(self) -> tuple[dict[str, Layer], str | None]:
         """The layers and the default layer, found at the first call by one run forward and backward."""
@@ -128,9 +131,14 @@ class ModelCache:
                 del self._models[key]
 
 
-@functools.cache
 def cache() -> ModelCache:
     """The cache of this process."""
+    with _first_call:  # two first calls at once must not make two caches
+        return _cache()
+
+
+@functools.cache
+def _cache() -> ModelCache:
     return ModelCache(settings().cache_bytes)
 
 
@@ -206,6 +214,7 @@ def load(entry: Entry, weights: str) -> LoadedModel:
 
 
 def _create(entry: Entry, state: Mapping[str, Any] | None) -> nn.Module:
+    module: Any
     with _creation, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if entry.source or state is None:
@@ -214,9 +223,11 @@ def _create(entry: Entry, state: Mapping[str, Any] | None) -> nn.Module:
             # timm's own loading: converts old key names and adapts first layer and classifier
             overlay = dict(entry.overlay, state_dict=dict(state), custom_load=False)
             try:
-                return timm.create_model(entry.name, pretrained=True, pretrained_cfg_overlay=overlay)
+                module = timm.create_model(entry.name, pretrained=True, pretrained_cfg_overlay=overlay)
             except (RuntimeError, KeyError) as error:
                 raise _mismatch(entry) from error
+            module.pretrained_cfg.pop("state_dict", None)  # or every view would hold a copy of the weights file
+            return module
     if state is not None:
         try:
             module.load_state_dict(state)

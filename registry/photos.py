@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import io
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,27 +77,17 @@ def decode(source: Any, parameter: str = "image", max_pixels: int = 40_000_000) 
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    what = source if isinstance(source, str) and not source.startswith("data:") else type(source).__name__
+    what = _described(source)
     try:
-        if isinstance(source, Image.Image):
-            picture = source
-        elif hasattr(source, "__array_interface__"):
-            picture = Image.fromarray(source)
-        else:
-            opened = _open_bytes(source, parameter)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own cap is below
-                picture = Image.open(opened, formats=FORMATS)
+        picture = _open(source, parameter)
         width, height = picture.size
+        given = f"{width} x {height} pixels"
         if width * height > max_pixels:
-            raise InvalidInput(
-                parameter, f"{width} x {height} pixels", f"at most {max_pixels:,} pixels", "Scale the photo down first."
-            )
+            raise InvalidInput(parameter, given, f"at most {max_pixels:,} pixels", "Scale the photo down first.")
         if max(width, height) > MAX_ASPECT * min(width, height):
-            raise InvalidInput(
-                parameter, f"{width} x {height} pixels", f"sides of at most {MAX_ASPECT} to 1", "Crop the photo first."
-            )
-        picture.seek(0) if getattr(picture, "is_animated", False) else None
+            raise InvalidInput(parameter, given, f"sides of at most {MAX_ASPECT} to 1", "Crop the photo first.")
+        if getattr(picture, "is_animated", False):
+            picture.seek(0)
         picture.load()
         return _to_rgb(ImageOps.exif_transpose(picture))
     except InvalidInput:
@@ -108,14 +97,32 @@ def decode(source: Any, parameter: str = "image", max_pixels: int = 40_000_000) 
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         svg = "SVG drawings have no pixels: export a PNG." if _looks_like_svg(source) else ""
         bomb = "It declares far too many pixels." if isinstance(error, Image.DecompressionBombError) else ""
-        raise InvalidInput(parameter, _named(what), EXPECTED, svg or bomb or "The file is none of these.") from None
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, OverflowError, MemoryError, IndexError) as error:
-        raise InvalidInput(parameter, _named(what), EXPECTED, "The file is damaged or cut off.") from error
+        raise InvalidInput(parameter, what, EXPECTED, svg or bomb or "The file is none of these.") from None
+    except Exception as error:  # decoders raise nearly anything on a damaged file
+        raise InvalidInput(parameter, what, EXPECTED, "The file is damaged or cut off.") from error
 
 
-def _named(what: str) -> str:
-    """A file's name without its folders, which are nobody's business."""
-    return Path(what).name
+def _described(source: Any) -> str:
+    """The source as messages name it: a file's name without its folders, which are nobody's business."""
+    if isinstance(source, str) and source.startswith("data:"):
+        return source[:40]
+    if isinstance(source, (str, Path)):
+        return Path(source).name
+    return type(source).__name__
+
+
+def _open(source: Any, parameter: str) -> Image.Image:
+    from PIL import Image
+
+    if isinstance(source, Image.Image):
+        return source
+    if hasattr(source, "__array_interface__"):
+        try:
+            return Image.fromarray(source)
+        except Exception:
+            given = f"an array of type {source.dtype} and shape {source.shape}"
+            raise InvalidInput(parameter, given, "a photo: as an array, uint8 [height, width(, 3 or 4)]") from None
+    return Image.open(_open_bytes(source, parameter), formats=FORMATS)
 
 
 def _open_bytes(source: Any, parameter: str) -> io.BytesIO | Path:

@@ -92,7 +92,7 @@ def _load(found: Plugins, manager: pluggy.PluginManager, name: str, version: str
     found.reports.append(report)
     try:
         plugin = load()
-        manager.register(plugin, name)  # checks the names and arguments of the hooks
+        _register(manager, plugin, name)
         others = [other for other in manager.get_plugins() if other is not plugin]
         registers = {
             "register_techniques": _registrar(Technique, found.techniques, report.techniques, report),
@@ -101,9 +101,22 @@ def _load(found: Plugins, manager: pluggy.PluginManager, name: str, version: str
         }
         for hook, register in registers.items():
             manager.subset_hook_caller(hook, others)(register=register)
-    except Exception as error:  # whatever a plugin raises is its failure, not ours
+    except (Exception, SystemExit) as error:  # whatever a plugin raises is its failure, not ours
         _fail(report, f"{type(error).__name__}: {error}")
         logger.debug("plugin %s", name, exc_info=True)
+
+
+def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:
+    """Register a plugin with pluggy, which checks the names and arguments of its hooks."""
+    try:
+        manager.register(plugin, name)
+        manager.check_pending()
+        if not manager.get_hookcallers(plugin):
+            raise DeclarationError("it implements no hook; write  @hookimpl  above  def register_techniques(register):")
+    except Exception:
+        if manager.get_plugin(name) is plugin:  # left registered, it would fail the check of every later plugin
+            manager.unregister(plugin)
+        raise
 
 
 def _registrar(kind: type[Any], table: dict[str, Any], names: list[str], report: PluginReport) -> Callable[[Any], None]:

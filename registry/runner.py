@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -20,7 +21,7 @@ from .settings import settings
 from .technique import Parameter, Technique
 from .vision_model import VisionModel
 
-LIBRARIES = ("timmscope", "torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
+LIBRARIES = ("torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
 
 
 def run(name: str, /, **inputs: Any) -> Result:
@@ -37,7 +38,7 @@ def run(name: str, /, **inputs: Any) -> Result:
     Raises:
         TimmscopeError: A refused value, a technique that does not apply, weights that cannot be had.
     """
-    *_, last = stream(name, **inputs)
+    (last,) = collections.deque(stream(name, **inputs), maxlen=1)  # keeps no preview: they would fill the memory
     assert isinstance(last, Result)
     return last
 
@@ -62,21 +63,39 @@ def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
     )
     with context as model:
         call = Resolver(technique, given, model)
-        for outputs in _steps(technique, call.arguments):
-            check_outputs(technique, outputs, complete=not technique.streams)
-            if time.monotonic() > deadline:
-                raise OutOfTime(
-                    f"{technique.title} took longer than the {settings().time_budget:g} s a run may take here. "
-                    "Use fewer steps or a smaller model."
-                )
-            if technique.streams:
-                yield Preview(technique, outputs, outputs.done, outputs.total)
+        outputs = ports.Outputs()
+        with contextlib.closing(_steps(technique, call.arguments)) as steps:  # its hooks go before the model does
+            for outputs in steps:
+                check_outputs(technique, outputs, complete=not technique.streams)
+                if time.monotonic() > deadline:
+                    raise OutOfTime(
+                        f"{technique.title} took longer than the {settings().time_budget:g} s a run may take here. "
+                        "Use fewer steps or a smaller model."
+                    )
+                if technique.streams:
+                    yield Preview(technique, outputs, outputs.done, outputs.total)
         check_outputs(technique, outputs, complete=True)
         recipe = make_recipe(technique, given, call, model)
     yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes))
 
 
-def _steps(technique: Technique, arguments: dict[str, Any]) -> Iterator[ports.Outputs]:
+@contextlib.contextmanager
+def lend(name: str, weights: str = "pretrained") -> Iterator[VisionModel]:
+    """Lend one more model to a technique, such as a second opinion.
+
+    Args:
+        name: Name of the model.
+        weights: "pretrained" or "random".
+
+    Raises:
+        InvalidInput: No such model.
+        ModelUnavailable: Too large, or its weights cannot be had.
+    """
+    with loading.lend(name, weights, plugins().model_sources) as model:
+        yield model
+
+
+def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[ports.Outputs, None, None]:
     if technique.streams:
         yield from technique.function(**arguments)
     else:
@@ -221,7 +240,9 @@ def make_recipe(
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    from . import __version__  # a checkout is not installed, and has a version nevertheless
+
+    versions = {"python": platform.python_version(), "timmscope": __version__}
     for library in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[library] = metadata.version(library)

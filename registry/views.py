@@ -14,9 +14,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 KEPT = 4  # clean views kept a model
+PLAIN = (bool, int, float, str)  # attributes that are compared by value
 
 
 def make_view(module: nn.Module) -> nn.Module:
@@ -26,15 +27,37 @@ def make_view(module: nn.Module) -> nn.Module:
 
 
 def _fingerprint(module: nn.Module) -> list[Any]:
-    """Everything a run could leave behind on a view: modules, hooks, plain attributes, tensors, gradients."""
+    """Everything a run could leave behind on a view: modules, hooks, attributes, tensors, gradients.
+
+    Modules and tensors are in it themselves, not their ids: an id is used again once its object is gone.
+    """
     state: list[Any] = []
     for name, part in module.named_modules():
+        own = vars(part)
+        hooks = [len(value) for key, value in own.items() if key.endswith("_hooks")]
+        plain = {key: value for key, value in own.items() if _is_plain(value)}
+        state.append((name, part, hooks, plain, set(own)))
         tensors = [*part._parameters.items(), *part._buffers.items()]
-        hooks = [len(value) for key, value in vars(part).items() if key.endswith(("_hooks", "_pre_hooks"))]
-        plain = {key: value for key, value in vars(part).items() if isinstance(value, (bool, int, float, str))}
-        state.append((name, id(part), hooks, plain, "forward" in vars(part)))
-        state.extend((key, id(t), t.requires_grad, t.grad is None) for key, t in tensors if t is not None)
+        for key, tensor in tensors:
+            if tensor is not None:
+                state.append((key, _Same(tensor), tensor.data_ptr(), tensor.requires_grad, tensor.grad is None))
     return state
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, PLAIN) or (type(value) is tuple and all(isinstance(item, PLAIN) for item in value))
+
+
+class _Same:
+    """Compares tensors by identity, where `==` would compare their values."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.tensor is other.tensor
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class ViewPool:
