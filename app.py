@@ -14,7 +14,8 @@ ASSETS = Path(__file__).parent / "assets"
 def main() -> None:
     """Build the page and serve it; host and port come from GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "mcp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # `registry` beside this file in a checkout, inside `timmscope` when installed
     web = importlib.import_module(f"{__package__}.registry.web" if __package__ else "registry.web")
     web.serve(ASSETS / "style.css")

@@ -6,21 +6,18 @@ from pathlib import Path
 from typing import Any
 
 
-def serve(style: Path, **options: Any) -> Any:
-    """Build the page and serve it, with its HTTP API and MCP server.
+def serve(style: Path) -> None:
+    """Build the page and serve it, with its HTTP API and MCP server, until interrupted.
 
     Args:
         style: The style sheet.
-        **options: Further arguments of Gradio's `launch`, such as `server_port`.
-
-    Returns:
-        What `launch` returns.
     """
     from ..settings import settings
     from .answers import refuse_name, refuse_parameters
     from .page import HEAD, build, theme
 
-    return build().launch(
+    page = build()
+    page.launch(
         theme=theme(),
         css_paths=style,
         head=HEAD,
@@ -31,5 +28,23 @@ def serve(style: Path, **options: Any) -> Any:
         max_file_size=settings().upload_bytes,
         app_kwargs={"exception_handlers": {TypeError: refuse_parameters, KeyError: refuse_name}},
         footer_links=["api", "settings"],
-        **options,
+        prevent_thread_lock=True,
     )
+    _unwrap_tool_results(page)
+    page.block_thread()
+
+
+def _unwrap_tool_results(page: Any) -> None:
+    """Let MCP clients receive pictures as pictures.
+
+    Gradio 6.31 puts all outputs of a queued endpoint into one more list when the client asks for no progress,
+    and then sends that list as text.
+    """
+    server = page.mcp_server_obj
+    postprocess = server.postprocess_output_data
+
+    def unwrapped(data: Any, root_url: str) -> Any:
+        wrapped = len(data) == 1 and isinstance(data[0], (list, tuple))
+        return postprocess(list(data[0]) if wrapped else data, root_url)
+
+    server.postprocess_output_data = unwrapped

@@ -29,15 +29,18 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
         url: Address of this server.
     """
     photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
-    lines = []
+    fetched, lines = [], []
     for name, value in given_values(technique, values).items():
-        text = f'handle_file("{url}/gradio_api/file={quote(value["path"])}")' if name in photos else repr(_plain(value))
-        lines.append(f"    {name}={text},")
+        if name in photos:
+            fetched.append(f'{name} = urlretrieve("{url}/gradio_api/file={quote(value["path"])}")[0]')
+        lines.append(f"    {name}={f'handle_file({name})' if name in photos else repr(_plain(value))},")
     results = ", ".join([*(port.name for port in technique.outputs), "arrays", "recipe"])
     return "\n".join(
         [
+            *(["from urllib.request import urlretrieve", ""] if fetched else []),
             "from gradio_client import Client, handle_file",
             "",
+            *fetched,
             f'client = Client("{url}")',
             f"{results} = client.predict(",
             *lines,

@@ -123,9 +123,8 @@ class Tab:
             concurrency_limit=settings().parallel_runs,
         )
         event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
-        self.stop_button.click(
-            lambda: status("Stopped."), None, self.status, cancels=[event], queue=False, api_visibility="private"
-        )
+        stopped = self.stop_button.click(None, None, None, cancels=[event])
+        stopped.then(lambda: status("Stopped."), None, self.status, queue=False, api_visibility="private")
 
     def _run(self, request: gr.Request, target: Any, *values: Any) -> Iterator[dict[Any, Any]]:
         with answered():

@@ -1,0 +1,198 @@
+"""The page in a real browser, as a newcomer uses it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+import timmscope
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PATIENCE = 30_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail("the browser tests need Chromium")
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The opened page with the sample photo classified; a script error fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(server.url)
+    expect(opened.locator("#prediction")).to_contain_text("tiger cat", timeout=PATIENCE)
+    yield opened
+    assert errors == []
+    context.close()
+
+
+def open_tab(page, family, title):
+    page.get_by_role("tab", name=family, exact=True).click()
+    page.get_by_role("tab", name=title, exact=True).click()
+
+
+def run(page, name):
+    """Press Run and wait until the status says that it is done."""
+    page.locator(f"#run-{name}").click()
+    expect(page.locator(f"#status-{name}")).to_contain_text("Done in", timeout=PATIENCE)
+
+
+def choose(page, elem_id, text):
+    """Type into a combobox and pick the entry of that name, or leave the text where there is none."""
+    box = page.locator(f"#{elem_id} input")
+    box.click()  # selects the old text
+    box.press_sequentially(text)
+    entry = page.get_by_role("option", name=text, exact=True)
+    if entry.count():
+        entry.first.click()
+    else:
+        box.press("Enter")
+    box.press("Tab")
+
+
+def test_open_run_change_the_class_run_again_and_read_an_error(page):
+    open_tab(page, "Gradients", "Saliency")
+    run(page, "saliency")
+    picture = page.locator("#saliency-heatmap img")
+    first = picture.get_attribute("src")
+    assert page.evaluate("e => e.naturalWidth", picture.element_handle()) == 224
+
+    page.locator("#sample-coffee").click()
+    expect(page.locator("#prediction")).to_contain_text("espresso", timeout=PATIENCE)
+    choose(page, "target", "cup")
+    expect(page.locator("#line")).to_contain_text("explains: cup", timeout=PATIENCE)
+    page.locator("#run-saliency").click()
+    expect(picture).not_to_have_attribute("src", first, timeout=PATIENCE)
+    expect(page.locator("#saliency-scores")).to_contain_text("cup")
+
+    choose(page, "model", "resnet5O")
+    toast = page.get_by_test_id("toast-body")
+    expect(toast.first).to_contain_text("Did you mean", timeout=PATIENCE)
+    expect(toast.first).to_contain_text("resnet50")
+
+
+@pytest.mark.parametrize(
+    "technique",
+    [t for t in timmscope.plugins().techniques.values() if t.family != "Synthesis"],
+    ids=lambda technique: technique.name,
+)
+def test_every_light_technique_gives_its_pictures_at_a_click(page, technique):
+    open_tab(page, technique.family, technique.title)
+    run(page, technique.name)
+    for port in technique.outputs:
+        part = page.locator(f"#{technique.name}-{port.name}")
+        if isinstance(port, (timmscope.Picture, timmscope.Heatmap, timmscope.Gallery)):
+            assert part.locator("img").first.evaluate("e => e.complete && e.naturalWidth > 0")
+        else:
+            expect(part).not_to_be_empty()
+    for section in technique.sections:
+        expect(page.get_by_role("heading", name=section).locator("visible=true")).to_have_count(1)
+
+
+def test_a_long_run_shows_progress_and_stops(page):
+    open_tab(page, "Gradients", "Saliency")
+    page.get_by_label("number input for Samples").fill("256")
+    page.locator("#run-saliency").click()
+    expect(page.locator("#status-saliency progress")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#saliency-heatmap img")).to_be_visible()
+    page.locator("#stop-saliency").click()
+    expect(page.locator("#status-saliency")).to_contain_text("Stopped")
+    page.get_by_label("number input for Samples").fill("1")
+    run(page, "saliency")  # a stopped run leaves nothing behind
+
+
+def test_the_address_opens_the_same_settings_again(page, browser):
+    open_tab(page, "Activations", "Occlusion")
+    page.get_by_label("number input for Window").fill("100")
+    page.get_by_label("number input for Stride").fill("50")
+    page.locator("#sample-coffee").click()
+    expect(page.locator("#prediction")).to_contain_text("espresso", timeout=PATIENCE)
+    choose(page, "target", "cup")
+    expect(page.locator("#line")).to_contain_text("explains: cup", timeout=PATIENCE)
+    run(page, "occlusion")
+    page.wait_for_url(re.compile("window=100"))
+
+    again = browser.new_page()
+    again.goto(page.url)
+    expect(again.locator("#line")).to_contain_text("explains: cup", timeout=PATIENCE)
+    expect(again.get_by_label("number input for Window")).to_have_value("100")
+    expect(again.locator("#prediction")).to_contain_text("espresso")
+    again.close()
+
+
+def test_a_link_cannot_set_what_is_refused_or_inject_markup(browser, server):
+    opened = browser.new_page()
+    opened.goto(f"{server.url}/?technique=occlusion&window=99999&stride=-1&model=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
+    opened.on("dialog", lambda dialog: pytest.fail("markup of a link was run"))
+    expect(opened.get_by_label("number input for Window")).to_have_value("56", timeout=PATIENCE)
+    expect(opened.get_by_test_id("toast-body").first).to_contain_text("img src=x")
+    opened.close()
+
+
+def test_the_shown_calls_work_when_pasted(page, tmp_path):
+    open_tab(page, "Gradients", "Saliency")
+    run(page, "saliency")
+    page.get_by_role("button", name=re.compile("as Python and curl")).locator("visible=true").click()
+    shown = page.locator(".cm-content").locator("visible=true")
+    expect(shown).to_have_count(2)
+    python, curl = ("\n".join(block.locator(".cm-line").all_inner_texts()) for block in shown.all())
+    script = f"{python}\nimport numpy\nprint(sorted(numpy.load(arrays)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.stdout.strip().endswith("['heatmap', 'overlay', 'scores']"), done.stderr
+    done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=60)
+    assert "event: complete" in done.stdout
+    assert "heatmap.png" in done.stdout
+
+
+def test_the_files_can_be_downloaded(page, tmp_path):
+    open_tab(page, "Gradients", "Saliency")
+    run(page, "saliency")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Arrays (.npz)").locator("visible=true").click()
+    download.value.save_as(tmp_path / "arrays.npz")
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        assert arrays["heatmap"].shape == (224, 224)
+
+
+def test_the_phone_page_starts_with_the_side_bar_closed_and_nothing_overflows(browser, server):
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.goto(f"{server.url}/?technique=saliency")
+    expect(phone.locator("#run-saliency")).to_be_visible(timeout=PATIENCE)
+    expect(phone.locator("#side")).not_to_have_class(re.compile(r"\bopen\b"))
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.locator("#run-saliency").click()
+    expect(phone.locator("#saliency-heatmap img")).to_be_visible(timeout=PATIENCE)
+    phone.close()
+
+
+def test_the_plugins_page_names_what_is_installed(page):
+    page.get_by_role("tab", name="Plugins", exact=True).click()
+    expect(page.locator("table.plugins")).to_contain_text("efficientnet_lite")
+    expect(page.locator("table.plugins .failed")).to_have_count(0)
