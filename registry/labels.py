@@ -21,12 +21,13 @@ class Labels:
         short = [name.split(",")[0].strip() for name in names]
         counts: dict[str, int] = {}
         for name in short:
-            counts[name] = counts.get(name, 0) + 1
-        # ImageNet has two cranes and two maillots: those carry their index.
-        self.short = [f"{name} ({i})" if counts[name] > 1 else name for i, name in enumerate(short)]
-        self._index: dict[str, int] = {}
+            counts[name.lower()] = counts.get(name.lower(), 0) + 1
+        # ImageNet has two cranes, a Cardigan and a cardigan: those carry their index.
+        self.short = [f"{name} ({i})" if counts[name.lower()] > 1 else name for i, name in enumerate(short)]
+        # What is shown finds its own class, even where it is another's synonym too (partridge, 86, and of 82).
+        self._index = {name.lower(): i for i, name in enumerate(self.short)}
         for i, name in enumerate(names):
-            for synonym in (self.short[i], name, *name.split(",")):
+            for synonym in (name, *name.split(",")):
                 self._index.setdefault(synonym.strip().lower(), i)
 
     def __len__(self) -> int:

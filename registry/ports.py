@@ -7,8 +7,9 @@ depends on the model or the photo (`Target`, `Layer`, ...) are resolved by the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from .errors import InvalidInput, did_you_mean
@@ -119,7 +120,7 @@ class Target(Text):
     accepts: ClassVar[str] = "a class index or a label, such as 281 or 'tabby'; empty for the top prediction"
 
     def check(self, name: str, value: Any) -> str:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
             return str(value)
         return super().check(name, "" if value is None else value)
 
@@ -188,7 +189,7 @@ def _several(port: Input, name: str, value: Any, limit: int) -> list[Any]:
         return _several(port, name, [part.strip() for part in text.split(";") if part.strip()], limit)
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]
-    if not isinstance(value, Sequence) or len(value) > limit:
+    if not isinstance(value, Sequence) or isinstance(value, bytes) or len(value) > limit:
         raise InvalidInput(name, value, port.accepts)
     return list(value)
 
@@ -247,7 +248,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Picture(Output):
-    """One picture: a uint8 array [height, width, 3 or 4]."""
+    """One picture: a uint8 array [height, width, 3 or 4], or `Drawn`."""
 
     shape: ClassVar[str] = "[height, width, 3 or 4], 0 to 1"
 
@@ -314,10 +315,10 @@ class Animation(Output):
 
 
 class Captioned:
-    """An array of n pictures or heat maps with a caption each.
+    """n pictures or heat maps with a caption each.
 
     Args:
-        items: Array with n as its first axis.
+        items: n arrays of one shape, or pictures that are `Drawn`.
         captions: n texts, shown under the pictures.
     """
 
@@ -327,16 +328,39 @@ class Captioned:
         self.items, self.captions = items, list(captions)
 
 
+class Drawn:
+    """A picture that is drawn when it is first looked at, so that a preview nobody sees costs nothing.
+
+    Args:
+        draw: Returns the picture, uint8 [height, width, 3].
+    """
+
+    def __init__(self, draw: Callable[[], Any]) -> None:
+        self._draw = draw
+
+    @cached_property
+    def array(self) -> Any:
+        """The picture."""
+        return self._draw()
+
+
 class Shown:
     """An array with a picture of its own, such as a heat map shown over the photo.
 
     Args:
         array: The raw values, as the port declares them.
-        picture: What people see, uint8 [height, width, 3].
+        picture: What people see, uint8 [height, width, 3] or `Drawn`.
     """
 
     def __init__(self, array: Any, picture: Any) -> None:
         self.array, self.picture = array, picture
+
+
+def plain(value: Any) -> Any:
+    """The array behind a value that is drawn later, has a picture of its own, or has captions."""
+    if isinstance(value, Captioned):
+        return [plain(item) for item in value.items]
+    return value.array if isinstance(value, (Drawn, Shown)) else value
 
 
 class Outputs(dict[str, Any]):
