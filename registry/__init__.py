@@ -27,11 +27,13 @@ from .ports import (
     Choice,
     Choices,
     Curves,
+    Drawn,
     Gallery,
     Heatmap,
     Heatmaps,
     Layer,
     Layers,
+    ModelName,
     Number,
     Outputs,
     Photo,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from .plugins import plugins as plugins
     from .result import Preview as Preview
     from .result import Result as Result
+    from .runner import lend as lend
     from .runner import run as run
     from .runner import stream as stream
     from .settings import settings as settings
@@ -62,6 +65,7 @@ __version__ = "0.1.0"
 
 # Loaded at first use, since they import torch: name -> module, and whether the module itself is meant.
 _LAZY = {
+    "lend": "runner",
     "run": "runner",
     "stream": "runner",
     "Preview": "result",
@@ -81,6 +85,7 @@ __all__ = [
     "Curves",
     "DeclarationError",
     "Declined",
+    "Drawn",
     "Gallery",
     "Heatmap",
     "Heatmaps",
@@ -88,6 +93,7 @@ __all__ = [
     "Layer",
     "Layers",
     "MissingExtra",
+    "ModelName",
     "ModelSource",
     "ModelUnavailable",
     "Number",

@@ -10,13 +10,14 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from .ports import Captioned, Gallery, Heatmap, Output, Picture, Shown
+from .ports import Captioned, Gallery, Heatmap, Output, Picture, Shown, plain
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 OVERLAY_SIDE = 640  # longest side of an overlay, in pixels
 OVERLAY_COLORS, SIGNED_COLORS = "turbo", "RdBu_r"
+COLOR, OUTSIDE = 0.55, 0.4  # share of the colours over the photo; brightness of the photo outside the region
 QUANTILE = 0.99  # heat maps are clipped here: a few extreme pixels would leave the rest black
 
 
@@ -56,20 +57,15 @@ def overlay(photo: Image.Image, box: Sequence[float], heat: Any, signed: bool = 
         uint8 [height, width, 3], the photo's aspect, its longest side at most 640 pixels.
     """
     scale = OVERLAY_SIDE / max(photo.size)
-    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    base = np.asarray(photo.resize(size, Image.Resampling.LANCZOS), dtype=np.float64)
-    left, top, right, bottom = (value * scale for value in box)
-    smooth = Image.fromarray(normalize(heat, signed).astype(np.float32))
-    region = smooth.resize(
-        (max(1, round(right) - round(left)), max(1, round(bottom) - round(top))), Image.Resampling.BICUBIC
-    )
-    canvas = Image.new("F", size, -1)
-    canvas.paste(region, (round(left), round(top)))
-    values = np.asarray(canvas)[..., None]
+    base = photo.resize([max(1, round(side * scale)) for side in photo.size], Image.Resampling.LANCZOS, reducing_gap=3)
+    left, top, right, bottom = (round(value * scale) for value in box)
+    size = max(1, right - left), max(1, bottom - top)
+    smooth = Image.fromarray(normalize(heat, signed).astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     colormap = matplotlib.colormaps[SIGNED_COLORS if signed else OVERLAY_COLORS]
-    colors = colormap(values[..., 0].clip(0, 1))[..., :3] * 255
-    # bicubic may dip below 0 inside the region, but never to the -1 that marks its outside
-    return np.where(values > -0.5, base * 0.45 + colors * 0.55, base * 0.4).round().astype(np.uint8)
+    colors = Image.fromarray(colormap(np.asarray(smooth), bytes=True)[..., :3])
+    dimmed = Image.blend(base, Image.new("RGB", base.size), 1 - OUTSIDE)
+    dimmed.paste(Image.blend(base.crop((left, top, left + size[0], top + size[1])), colors, COLOR), (left, top))
+    return np.asarray(dimmed)
 
 
 def gradient_picture(gradient: Any) -> np.ndarray:
@@ -87,13 +83,13 @@ def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:
         value: What the technique returned for it.
     """
     if isinstance(value, Shown):
-        return [(Image.fromarray(np.asarray(value.picture)), port.label)]
+        return [(Image.fromarray(np.asarray(plain(value.picture))), port.label)]
     if isinstance(port, Heatmap):
         items, captions = _items(value, port.label)
         return [(Image.fromarray(colored(i, port.colors, port.signed)), c) for i, c in zip(items, captions)]
     if isinstance(port, (Picture, Gallery)):
         items, captions = _items(value, port.label)
-        return [(Image.fromarray(np.asarray(i)), c) for i, c in zip(items, captions)]
+        return [(Image.fromarray(np.asarray(plain(i))), c) for i, c in zip(items, captions)]
     return []
 
 

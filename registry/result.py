@@ -21,14 +21,15 @@ from .ports import (
     Animation,
     Captioned,
     Curves,
+    Drawn,
     Gallery,
     Heatmap,
     Output,
     Outputs,
     Picture,
     Scores,
-    Shown,
     Table,
+    plain,
 )
 from .technique import Technique
 from .vision_model import ClassScores
@@ -130,11 +131,6 @@ class Result:
         return f'<div style="display:flex;flex-wrap:wrap">{"".join(figures)}</div>{notes}'
 
 
-def raw(value: Any) -> Any:
-    """The array behind a value that may carry a picture of its own."""
-    return value.array if isinstance(value, Shown) else value
-
-
 def to_array(port: Output, value: Any) -> np.ndarray:
     """The raw array of one output, float32."""
     if isinstance(value, ClassScores):
@@ -143,7 +139,7 @@ def to_array(port: Output, value: Any) -> np.ndarray:
         return np.array([row[1:] for row in value], dtype=np.float32)
     if isinstance(port, Curves):
         return np.array(list(value.values()), dtype=np.float32)
-    array = np.asarray(value.items if isinstance(value, Captioned) else raw(value))
+    array = np.asarray(plain(value))
     return array.astype(np.float32) / (255 if isinstance(port, (Picture, Gallery, Animation)) else 1)
 
 
@@ -167,7 +163,9 @@ def check_outputs(technique: Technique, outputs: Any, complete: bool) -> None:
     if complete and (missing := set(declared) - set(outputs)):
         raise BrokenOutput(f"{who} did not return {', '.join(sorted(missing))}.")
     for name, value in outputs.items():
-        _check_value(f"{who}: output {name}", declared[name], value)
+        first = value.items[0] if isinstance(value, Captioned) and len(value.items) else value
+        if complete or not isinstance(first, Drawn):  # drawing a preview nobody may see would be wasted
+            _check_value(f"{who}: output {name}", declared[name], value)
 
 
 def _check_value(what: str, port: Output, value: Any) -> None:
@@ -183,7 +181,7 @@ def _check_value(what: str, port: Output, value: Any) -> None:
         fits = array.ndim == 4 and array.shape[3] == 3 and array.dtype == np.uint8
     else:
         several = isinstance(value, Captioned)
-        array = np.asarray(value.items if several else raw(value))
+        array = np.asarray(plain(value))
         item = array.shape[1:] if several else array.shape
         if isinstance(port, Heatmap):
             fits = len(item) == 2

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import Declined
 from .photos import PhotoInput
+from .ports import Drawn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,11 +63,11 @@ class Seen:
     box: tuple[float, float, float, float]
     photo: PhotoInput
 
-    def over(self, heat: Any, signed: bool = False) -> np.ndarray:
-        """The heat map [height, width] in colour over its region of the photo, uint8 [h, w, 3]."""
+    def over(self, heat: Any, signed: bool = False) -> Drawn:
+        """The heat map [height, width] in colour over its region of the photo."""
         from . import render
 
-        return render.overlay(self.photo.picture, self.box, heat, signed)
+        return Drawn(lambda: render.overlay(self.photo.picture, self.box, heat, signed))
 
 
 @dataclass(eq=False)

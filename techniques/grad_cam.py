@@ -82,7 +82,7 @@ def grad_cam(
     empty = [label for label, heat in zip(captions, maps) if not heat.any()]
     return Outputs(
         heatmaps=Captioned(np.stack(maps), captions),
-        overlay=Captioned(np.stack(overlays), captions),
+        overlay=Captioned(overlays, captions),
         scores=score.scores,
     ).note(*(f"Nothing in {layer} speaks for {label}: its map is empty." for label in empty))
 

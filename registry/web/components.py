@@ -24,7 +24,7 @@ from ..settings import settings
 from ..technique import Parameter
 
 
-def unchecked(component: gr.components.Component) -> gr.components.Component:
+def unchecked(component: gr.components.Component) -> Any:
     """Let a component's input values reach the handler as they came.
 
     The instance is changed and not its class: Gradio writes a file beside the source of every component class.
@@ -36,7 +36,7 @@ def unchecked(component: gr.components.Component) -> gr.components.Component:
     return component
 
 
-def photo_input(**options: Any) -> gr.components.Component:
+def photo_input(**options: Any) -> Any:
     """A photo input that hands over Gradio's file record."""
     return unchecked(gr.Image(type="filepath", **options))
 
@@ -49,7 +49,7 @@ def api_input(parameter: Parameter) -> gr.components.Component:
     if isinstance(port, (ports.Number, ports.Unit)):
         return unchecked(gr.Number(default, label=parameter.name))
     if isinstance(port, ports.Switch):
-        return unchecked(gr.Checkbox(default, label=parameter.name))
+        return unchecked(gr.Checkbox(bool(default), label=parameter.name))
     return unchecked(
         gr.Textbox("; ".join(default) if isinstance(default, (list, tuple)) else default, label=parameter.name)
     )
@@ -71,7 +71,7 @@ def page_input(parameter: Parameter) -> gr.components.Component:
     if isinstance(port, ports.Choices):
         return unchecked(gr.CheckboxGroup(list(port.choices), value=list(default or ()), **common))
     if isinstance(port, ports.Switch):
-        return unchecked(gr.Checkbox(default, **common))
+        return unchecked(gr.Checkbox(bool(default), **common))
     if isinstance(port, ports.Unit):
         return unchecked(gr.Number(default, precision=0, **common))
     if isinstance(port, (ports.Layers, ports.Targets)):

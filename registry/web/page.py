@@ -165,7 +165,7 @@ def _connect(
         return str(request.query_params.get("target", ""))[:200]
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_id": "looks"}
-    watched = [shared.photo, shared.model, shared.weights, shared.fit, shared.target]
+    watched: list[Any] = [shared.photo, shared.model, shared.weights, shared.fit, shared.target]
     class_and_layers = [shared.target, *(control for control, _ in layer_controls)]
     named = [shared.model, shared.weights]
     everything = [shared.photo, *named, shared.fit, families, *inner.values(), *(c for _, _, c in own_controls)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..ports import Animation, Gallery, Heatmap, Input, Layer, Layers, Picture, Target, Targets
+from ..ports import Animation, Gallery, Heatmap, Input, Layer, Layers, Output, Picture, Target, Targets
 from ..result import Preview, Result
 from ..runner import stream
 from ..settings import settings
@@ -21,18 +21,21 @@ from .components import files, notes, page_input, page_output, read, shown, stat
 
 PREVIEW_SECONDS = 0.3
 PICTURES = (Picture, Gallery, Heatmap, Animation)
-LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+LATEX: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "$", "right": "$", "display": False},
+]
 
 
 @dataclass
 class Shared:
     """The controls that all tabs share, by parameter name: the photo, model, weights, fit and target."""
 
-    photo: gr.components.Component
-    model: gr.components.Component
-    weights: gr.components.Component
-    fit: gr.components.Component
-    target: gr.components.Component
+    photo: gr.Image
+    model: gr.Dropdown
+    weights: gr.Radio
+    fit: gr.Checkbox
+    target: gr.Dropdown
 
     def control(self, technique: Technique, parameter: Parameter) -> gr.components.Component | None:
         """The shared control that feeds a parameter, if one does."""
@@ -91,9 +94,9 @@ class Tab:
     def _outputs(self) -> list[gr.components.Component]:
         """Pictures large in rows of two; what is no picture in a row below them."""
         placed = {}
-        pictures = [port for port in self.technique.outputs if isinstance(port, PICTURES)]
+        pictures: list[Output] = [port for port in self.technique.outputs if isinstance(port, PICTURES)]
         rest = [port for port in self.technique.outputs if not isinstance(port, PICTURES)]
-        for row in (*(pictures[i : i + 2] for i in range(0, len(pictures), 2)), rest):
+        for row in [*(pictures[i : i + 2] for i in range(0, len(pictures), 2)), rest]:
             if row:
                 with gr.Row(equal_height=False):
                     for port in row:
