@@ -1,6 +1,6 @@
 """Ratios of the gradient techniques to what they cannot do without, in one run on one machine.
 
-    python benchmarks/gradients.py [repeats]
+    python -m benchmarks.gradients [repeats]
 
 The two sides of a ratio are run in turn, so that a drifting machine slows both; medians are compared.
 """
@@ -11,9 +11,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import captum.attr
 import timm
@@ -25,6 +22,7 @@ from registry.runner import sample
 from techniques.grad_cam import grad_cam
 from techniques.occlusion import occlusion
 from techniques.saliency import saliency
+
 
 def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .errors import Declined
@@ -53,15 +54,26 @@ class Seen:
 
     Args:
         input: Normalised pixels, [1, channels, height, width], on the model's device.
-        pixels: The same pixels for people, uint8 [height, width, 3].
+        mean: Mean a channel that was subtracted, [channels, 1, 1].
+        std: Standard deviation a channel that was divided by, [channels, 1, 1].
         box: Left, top, right and bottom of that region in the photo, in photo pixels.
         photo: The photo.
     """
 
     input: Tensor
-    pixels: np.ndarray
+    mean: Tensor
+    std: Tensor
     box: tuple[float, float, float, float]
     photo: PhotoInput
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """The same pixels for people, uint8 [height, width, 3]."""
+        import numpy as np
+
+        shown = (self.input.detach()[0] * self.std + self.mean).clamp(0, 1).mul(255).round().byte()
+        pixels = shown.permute(1, 2, 0).cpu().numpy()
+        return np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy()
 
     def over(self, heat: Any, signed: bool = False) -> Drawn:
         """The heat map [height, width] in colour over its region of the photo."""
@@ -120,19 +132,15 @@ class VisionModel:
 
     def see(self, photo: PhotoInput) -> Seen:
         """Put a photo through timm's own preprocessing: resize, centre crop (or squash), normalise."""
-        import numpy as np
         import torch
         from timm.data import create_transform
 
         config = dict(self.config, crop_pct=1.0, crop_mode="squash") if photo.fit else dict(self.config)
-        channels = config["input_size"][0]
-        picture = photo.picture.convert("L") if channels == 1 else photo.picture
-        tensor = create_transform(**config, is_training=False)(picture)[None].to(self.device)
-        mean, std = (torch.tensor(config[k], device=self.device)[:channels].view(-1, 1, 1) for k in ("mean", "std"))
-        shown = (tensor[0] * std + mean).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-        pixels = np.broadcast_to(shown, (*shown.shape[:2], 3)).copy() if channels == 1 else shown
-        tensor = tensor.contiguous(memory_format=torch.channels_last)
-        return Seen(tensor, pixels, _region(picture.size, config), photo)
+        picture = photo.picture.convert("L") if config["input_size"][0] == 1 else photo.picture
+        tensor = create_transform(**config, is_training=False)(picture)[None]
+        tensor = tensor.to(self.device, memory_format=torch.channels_last)
+        mean, std = (torch.tensor(config[key], device=self.device).view(-1, 1, 1) for key in ("mean", "std"))
+        return Seen(tensor, mean, std, _region(picture.size, config), photo)
 
     def record(self, *layers: str) -> AbstractContextManager[dict[str, Tensor]]:
         """A dict that receives the output of each layer, by name, when the network runs in the block."""
