@@ -8,4 +8,5 @@ BUILTIN = (
     "saliency_segmentation",
     "guided_backprop",
     "grad_cam",
+    "gradient_ascent",
 )

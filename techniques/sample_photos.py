@@ -1,5 +1,6 @@
 """Sample photos that come with scikit-image and scikit-learn. No network is needed."""
 
+import contextlib
 import functools
 import importlib.util
 from pathlib import Path
@@ -13,7 +14,24 @@ SAMPLES = {
     "rocket": ("skimage", "data/rocket.jpg"),
     "flower": ("sklearn", "datasets/images/flower.jpg"),
     "china": ("sklearn", "datasets/images/china.jpg"),
+    "brick": ("skimage", "data/brick.png"),
+    "grass": ("skimage", "data/grass.png"),
+    "gravel": ("skimage", "data/gravel.png"),
+    "tissue": ("skimage", "data/ihc.png"),
 }
+
+PHOTOGRAPHS = ("chelsea", "coffee", "astronaut", "rocket", "flower", "china")  # of scenes, not textures
+
+
+def photographs():
+    """The sample photographs as PIL images, those whose package is installed."""
+    from PIL import Image
+
+    found = []
+    for name in PHOTOGRAPHS:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(Image.open(_path(*SAMPLES[name])).convert("RGB"))
+    return found
 
 
 def _path(package: str, file: str) -> Path:

@@ -1,0 +1,159 @@
+"""Gradient ascent: the picture that a class, a unit or a neuron likes best."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from timmscope import (
+    Captioned,
+    Choice,
+    Choices,
+    Curves,
+    Gallery,
+    InvalidInput,
+    Layer,
+    ModelName,
+    Number,
+    Outputs,
+    Picture,
+    Position,
+    Scores,
+    Target,
+    Unit,
+    VisionModel,
+    hookimpl,
+    technique,
+)
+
+REGULARIZERS = ("l2", "blur", "clip_pixels", "clip_gradients")
+WORKING = 160  # side of the crops that the network sees, in pixels
+SHOWPIECE = "koala"  # the class when none is given
+
+
+@technique(
+    "Gradient ascent",
+    family="Synthesis",
+    outputs=[
+        Picture("image", "Best picture"),
+        Scores("scores", "Scores"),
+        Scores("second_opinion", "Scores by a second model"),
+        Gallery("images", "All pictures, best first"),
+        Curves("objective", "Objective"),
+    ],
+)
+def gradient_ascent(
+    model: VisionModel,
+    target: Annotated[int | None, Target("Class")] = None,
+    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    unit: Annotated[int | None, Unit("Unit")] = None,
+    position: Annotated[tuple | None, Position("Position")] = None,
+    canvas: Annotated[str, Choice("Canvas", ("maco", "fourier", "pixels"))] = "maco",
+    regularizers: Annotated[Sequence[str], Choices("Regularizers of pixels", REGULARIZERS)] = REGULARIZERS,
+    facets: Annotated[int, Number("Facets", 1, 6)] = 1,
+    steps: Annotated[int, Number("Steps", 1, 2048)] = 256,
+    size: Annotated[int, Number("Size", 32, 512)] = 256,
+    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
+    seeds: Annotated[int, Number("Seeds at once", 1, 6)] = 1,
+    second_model: Annotated[str, ModelName("Second model")] = "tf_efficientnet_lite2",
+) -> Iterator[Outputs]:
+    r"""The picture that a class, a unit or a single neuron likes best, made from noise.
+
+    What you see:
+        What the network would like to see: for a class the parts that make it out, such as a koala's nose and ears;
+        for a unit of a layer its pattern, from stripes in early layers to eyes and wheels in late ones.
+
+    How it works:
+        Not the weights but the image $I$ is optimised, for an unnormalised class score, or a unit's mean before its
+        activation:
+        $$I^* = \arg\max_I \; S(I) - \lambda \lVert I \rVert_2^2$$
+        The canvas says how. "pixels" is the lecture's: steps along $g / \lVert g \rVert$ from a zero image, with the
+        norm above, a blur every fourth step, and small pixels and small gradients set to zero; $g$ is averaged over
+        several blurs. "fourier" optimises a spectrum in independent colours. "maco" optimises only the
+        spectrum's phase; its magnitude is that of photos. Of a class both see random crops with noise, of a unit slight
+        turns.
+
+    How to read it:
+        The model's own score says nothing, since any noise can be driven to 100 %: read the second model's. A picture
+        shows what is enough for the class, not all that the class can be; try several seeds or facets.
+
+    Source:
+        Simonyan et al. 2013; Yosinski et al. 2015 (regularizers); Nguyen et al. 2016 (facets); Olah et al. 2017
+        (Fourier canvas); Fel et al. 2023, "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+        Constrained Optimization" (MACO).
+
+    Args:
+        target: Class index or label text, when no layer is given; empty for koala, or class 0 of a model without it.
+        layer: Name of a layer, to show a unit of it; empty to show a class.
+        unit: Channel of the layer, by index; -1 for the one the first noise excites most.
+        position: Row and column in the layer's output, such as "3, 5", for one neuron; empty for the whole channel.
+        canvas: maco (whole objects), fourier (rich patterns, best for units) or pixels (the lecture's).
+        regularizers: For the canvas pixels: any of l2, blur, clip_pixels, clip_gradients.
+        facets: 1 to 6; from 2 on each picture starts from the mean of a cluster of the sample crops that excite most.
+        steps: Evaluations of the objective, 1 to 2048.
+        size: Side of the picture, 32 to 512 pixels.
+        seed: Seed of the noise, the crops and the clusters.
+        seeds: Pictures from different noise, 1 to 6, best first; with facets, there is one a facet instead.
+        second_model: Name of a model for the second opinion.
+
+    Raises:
+        Declined: There is no gradient, or the layer has neither a grid nor one value a unit.
+        InvalidInput: The layer has no such unit or position.
+    """
+    import torch
+
+    from . import sample_photos
+    from .synthesis import Goal, Network, opinion, optimize, recipes
+    from .synthesis import facets as clusters
+
+    whole = bool(layer) or canvas == "pixels"  # else the network sees crops
+    network = Network(model, (size, size) if whole else (min(WORKING, *model.size),) * 2)
+    goal = Goal(network, layer, unit, position, showpiece(model) if target is None else target)
+    photos, generator = sample_photos.photographs(), torch.Generator().manual_seed(seed)
+    start = clusters.facet_means(network, goal, photos, facets, size, seed) if facets > 1 else None
+    shape = (facets if facets > 1 else seeds, size, size)
+    recipe = recipes.RECIPES[canvas](
+        start, shape, steps, generator, network=network, photos=photos, regularizers=regularizers
+    )
+    seen = recipes.views(canvas, bool(layer), bool(position), network, generator)
+
+    def loss(images):
+        return {"-S": -goal(seen(images)).mean(), **recipe.terms(images)}
+
+    for step in optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after):
+        curve = [-value for value in step.curves["-S"]]
+        outputs = Outputs(objective={"S": curve}).at(step.done, steps).note(f"{goal.label}: S = {curve[-1]:.3g}.")
+        if not step.last:
+            outputs |= {"image": step.pictures[0], "images": Captioned(step.pictures, [goal.label] * len(step.images))}
+            yield outputs
+
+    label = "" if layer else goal.label
+    own = opinion.scores(model, step.pictures, label)
+    other, trouble = opinion.second_opinion(second_model, step.pictures, label)
+    values = rank = goal(step.images).detach().tolist()
+    if label and other and other[0].target is not None:
+        rank = [float(scores.values[scores.target]) for scores in other]
+    order = sorted(range(len(values)), key=lambda i: -rank[i])
+    captions = [f"{goal.label}: S = {values[i]:.3g}" for i in order]
+    if rank is not values:
+        captions = [f"{text}; second model {rank[i]:.0%}" for text, i in zip(captions, order)]
+    outputs |= {
+        "image": step.pictures[order[0]],
+        "scores": own[order[0]],
+        "second_opinion": other[order[0]] if other else own[order[0]],
+        "images": Captioned(step.pictures[order], captions),
+    }
+    if goal.silent(step.images):
+        outputs.note(f"{goal.label} never fires: before its activation it stays below zero.")
+    yield outputs.note(trouble)
+
+
+def showpiece(model: VisionModel) -> int:
+    """The class to show when none is given."""
+    try:
+        return model.labels.find(SHOWPIECE)
+    except InvalidInput:
+        return 0
+
+
+@hookimpl
+def register_techniques(register):
+    register(gradient_ascent)

@@ -1,0 +1,99 @@
+"""The one loop: every synthesised image comes from here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timmscope import Declined
+
+from .canvases import to_uint8
+
+SECONDS = 1.0  # between previews; when they come changes nothing in what comes out
+
+
+@dataclass(frozen=True)
+class Step:
+    """A moment of an optimisation.
+
+    Args:
+        done: Evaluations of the loss so far.
+        total: Evaluations planned.
+        curves: Value of every term of the loss at every evaluation.
+        images: The images now, RGB from 0 to 1, [n, 3, height, width].
+    """
+
+    done: int
+    total: int
+    curves: dict[str, list[float]]
+    images: Tensor
+
+    @property
+    def pictures(self) -> np.ndarray:
+        """The images for people, uint8 [n, height, width, 3]."""
+        return to_uint8(self.images)
+
+    @property
+    def last(self) -> bool:
+        """Whether this is the result."""
+        return self.done == self.total
+
+
+def optimize(
+    canvas: Any,
+    loss: Callable[[Tensor], Mapping[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    after: Callable[[int], None] | None = None,
+    scale: float = 1.0,
+) -> Iterator[Step]:
+    """Minimise a loss over a canvas: x <- x - step(d loss(canvas(x)) / dx).
+
+    Args:
+        canvas: Has `parameters` and gives images when called.
+        loss: The terms of the loss by name; their sum is minimised.
+        optimizer: Of the canvas's parameters.
+        steps: Evaluations of the loss; an optimiser may use several a step.
+        after: Called after each step with the evaluations so far: projections, schedules.
+        scale: Factor on the loss, for optimisers that mind.
+
+    Yields:
+        The first step, then about one a second, then the last.
+
+    Raises:
+        Declined: The loss has no gradient, or is not finite.
+    """
+    curves: dict[str, list[float]] = {}
+    done = 0
+
+    def closure() -> Tensor:
+        nonlocal done
+        optimizer.zero_grad()
+        terms = loss(canvas())
+        total = scale * sum(terms.values(), torch.zeros(()))
+        total.backward()
+        for name, term in terms.items():
+            curves.setdefault(name, []).append(float(term.detach()))
+        if not done and not any(bool(p.grad.any()) for p in canvas.parameters if p.grad is not None):
+            raise Declined("The objective has no gradient here: no change of the image would change it.")
+        done += 1
+        return total
+
+    shown = float("-inf")
+    while done < steps:
+        optimizer.step(closure)
+        if not all(bool(p.isfinite().all()) for p in canvas.parameters):
+            raise Declined("The optimisation left the range of numbers. A smaller step or weight may help.")
+        if after:
+            after(done)
+        if done >= steps or time.monotonic() - shown >= SECONDS:
+            with torch.no_grad():
+                images = canvas()
+            shown = time.monotonic()
+            yield Step(min(done, steps), steps, {name: list(values) for name, values in curves.items()}, images)
