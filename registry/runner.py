@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
+import torch
+
 from . import loading, ports
 from .errors import Declined, InvalidInput, OutOfTime, did_you_mean
 from .photos import PhotoInput, decode
@@ -234,6 +236,7 @@ def make_recipe(
         recipe |= {
             "model": {"name": model.name, "weights": model.weights, "origin": model.origin},
             "device": str(model.device),
+            "threads": torch.get_num_threads(),  # sums on the CPU are split by threads, which moves the last bits
         }
     return recipe
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 from .serving import serving
+
+os.environ["OMP_NUM_THREADS"] = "1"  # the same for the processes that tests start, since it moves the last bits
+torch.set_num_threads(1)  # the server of the web tests runs beside, and threads that wait for a core burn one
 
 
 @pytest.fixture(scope="session")

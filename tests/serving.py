@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **environment: str) -> Iterator[Server]:
+def serving(
+    folder: Path, command: Sequence[str] = (sys.executable, "app.py"), cwd: Path = ROOT, **environment: str
+) -> Iterator[Server]:
     """Start the app on a free port, wait until it answers, and end it after the block.
 
     Args:
         folder: Where its temporary files and log go.
+        command: What starts it.
+        cwd: Where it is started.
         **environment: More environment variables.
     """
     with socket.socket() as probe:
@@ -71,9 +75,7 @@ def serving(folder: Path, **environment: str) -> Iterator[Server]:
     log = folder / "server.log"
     variables = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio")} | environment
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=cwd, env=variables, stdout=output, stderr=subprocess.STDOUT)
     server = Server(f"http://127.0.0.1:{port}", log)
     try:
         deadline = time.monotonic() + STARTUP_SECONDS

@@ -6,14 +6,16 @@ input components here hand over what came, unchecked, and the registry checks ev
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pandas as pd
-from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from .. import ports, render
@@ -120,8 +122,17 @@ def read_photo(name: str, value: Any) -> PhotoInput:
 
 
 def cached(data: bytes, name: str) -> str:
-    """Write a file that the server may serve, and return its path; Gradio deletes it later."""
-    return save_bytes_to_cache(data, name, get_upload_folder())
+    """Write a file that the server may serve, and return its path; Gradio deletes it later.
+
+    Equal files share a path, and one of them may be on its way to a reader: it is replaced whole, never rewritten.
+    """
+    folder = Path(get_upload_folder()) / hashlib.sha256(data).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    os.replace(unfinished, folder / name)
+    return str(folder / name)
 
 
 def api_output(port: ports.Output) -> gr.components.Component:
