@@ -66,7 +66,9 @@ __version__ = "0.1.0"
 # Loaded at first use, since they import torch: name -> module, and whether the module itself is meant.
 _LAZY = {
     "lend": "runner",
+    "decode": "photos",
     "run": "runner",
+    "sample": "runner",
     "stream": "runner",
     "Preview": "result",
     "Result": "result",
