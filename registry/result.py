@@ -28,6 +28,7 @@ from .ports import (
     Outputs,
     Picture,
     Scores,
+    Shown,
     Table,
     plain,
 )
@@ -174,7 +175,10 @@ def _check_value(what: str, port: Output, value: Any) -> None:
             raise BrokenOutput(f"{what} is {type(value).__name__}, expected ClassScores.")
         array, fits = value.values, value.values.ndim == 1
     elif isinstance(port, (Table, Curves)):
-        array = to_array(port, value)
+        try:
+            array = to_array(port, value)
+        except Exception as error:
+            raise BrokenOutput(f"{what} is not {port.shape}: {error}.") from error
         fits = array.ndim == 2
     elif isinstance(port, Animation):
         array = np.asarray(value)
@@ -187,7 +191,9 @@ def _check_value(what: str, port: Output, value: Any) -> None:
             fits = len(item) == 2
         else:
             fits = len(item) == 3 and item[2] in (3, 4) and array.dtype == np.uint8
-    if not fits or 0 in array.shape:
+    if not fits or 0 in array.shape or array.dtype.kind not in "buif":
         raise BrokenOutput(f"{what} has shape {array.shape} and type {array.dtype}, expected {port.shape}.")
     if not np.isfinite(array).all():
         raise BrokenOutput(f"{what} has values that are not finite.")
+    if isinstance(value, Shown) and not isinstance(value.picture, Drawn):
+        _check_value(f"{what}: its picture", Picture(port.name, port.label), value.picture)

@@ -90,5 +90,6 @@ class ViewPool:
         """Whether no run has written into the shared parameters or buffers."""
         return self._tensor_versions() == self._versions
 
-    def _tensor_versions(self) -> list[int]:
-        return [t._version for t in itertools.chain(self._module.parameters(), self._module.buffers())]
+    def _tensor_versions(self) -> list[tuple[int, int]]:
+        tensors = itertools.chain(self._module.parameters(), self._module.buffers())
+        return [(tensor._version, tensor.data_ptr()) for tensor in tensors]

@@ -12,7 +12,7 @@ from captum.attr import GuidedBackprop, LayerGradCam
 
 import timmscope
 
-from .references import CHELSEA, EMBEDDED, NETWORKS, assert_close, named, plain, transformed, without_inplace
+from .references import CHELSEA, EMBEDDED, assert_close, named, plain, transformed, without_inplace
 
 TARGET = 285
 LAYERS = {  # the layer that is taken when none is named

@@ -98,7 +98,7 @@ class Linear(nn.Module):
 def test_a_network_without_activations_is_declined(monkeypatch):
     source = timmscope.ModelSource("linear", lambda: Linear().state_dict(), "test", build=Linear)
     monkeypatch.setitem(plugins().model_sources, "linear", source)
-    with pytest.raises(timmscope.Declined, match="nothing to guide.*Choose rule 'gradient'"):
+    with pytest.raises(timmscope.Declined, match=r"nothing to guide.*Choose rule 'gradient'"):
         timmscope.run("guided_backprop", image=CHELSEA, model="linear", weights="random")
     result = timmscope.run("guided_backprop", image=CHELSEA, model="linear", weights="random", rule="gradient")
     assert result.arrays["heatmap"].shape == (32, 32)

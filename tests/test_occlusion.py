@@ -23,9 +23,9 @@ def probability(name: str, images: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_drop_map_is_captums_occlusion(name):
-    result = timmscope.run("occlusion", image=CHELSEA, target=TARGET, window=80, stride=48, **named(name))
+    result = timmscope.run("occlusion", image=CHELSEA, target=TARGET, window=120, stride=104, **named(name))
     expected = Occlusion(lambda images: probability(name, images)).attribute(
-        transformed(name), sliding_window_shapes=(3, 80, 80), strides=(3, 48, 48), baselines=0
+        transformed(name), sliding_window_shapes=(3, 120, 120), strides=(3, 104, 104), baselines=0
     )
     # differences of nearly equal probabilities: the tolerance is that of the probability itself
     uncovered = float(probability(name, transformed(name)))

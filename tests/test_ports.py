@@ -101,7 +101,7 @@ def test_refused(port, values):
 
 
 def test_close_choices_are_named():
-    with pytest.raises(InvalidInput, match="expected one of guided, gradient. Did you mean guided?"):
+    with pytest.raises(InvalidInput, match=r"expected one of guided, gradient. Did you mean guided\?"):
         CHOICE.check("rule", "guidde")
 
 

@@ -1,0 +1,213 @@
+"""The hub for real: its own client against a server of our own, in fresh processes that know no other hub."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save
+
+ROOT = Path(__file__).parent.parent
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+# Loads a model for each name it reads, and answers what came of it.
+CLIENT = """
+import json, sys, time
+import timmscope
+from registry import hub, loading
+for line in sys.stdin:
+    loading._cache.cache_clear()
+    start = time.monotonic()
+    try:
+        with loading.lend(line.strip(), "pretrained", {}) as model:
+            state = {name: float(tensor.double().sum()) for name, tensor in model.module.state_dict().items()}
+            answer = {"origin": model.origin, "state": state, "config": list(model.module.pretrained_cfg)}
+    except timmscope.TimmscopeError as error:
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer | {"seconds": time.monotonic() - start}), flush=True)
+"""
+
+
+class Hub:
+    """A hub with the repositories it is given: name -> file -> content."""
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, dict[str, bytes]] = {}
+        self.asked: list[str] = []
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        repository, _, file = request.path.lstrip("/").partition("/resolve/main/")
+        if file:
+            self.asked.append(f"{request.command} {file}")
+        content = self.repositories.get(repository, {}).get(file)
+        if content is None:
+            missing = "EntryNotFound" if repository in self.repositories else "RepoNotFound"
+            request.send_response(404)
+            request.send_header("X-Error-Code", missing)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        request.send_response(200)
+        request.send_header("X-Repo-Commit", COMMIT)
+        request.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(content)
+
+
+@contextlib.contextmanager
+def serving(hub: Hub) -> Iterator[str]:
+    """The hub's address, while it answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            hub.answer(self)
+
+        do_GET = do_HEAD
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def client(endpoint: str, cache: Path) -> Iterator[Callable[[str], dict]]:
+    """A function that loads a model in a fresh process which knows only this hub; it always asks the same process."""
+    unset = ("HF_", "TIMMSCOPE_")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(unset) and not k.lower().endswith("_proxy")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLIENT],
+        cwd=ROOT,
+        env=clean | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def load(name: str) -> dict:
+        process.stdin.write(f"{name}\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    try:
+        yield load
+    finally:
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def hub():
+    return Hub()
+
+
+@pytest.fixture(scope="module")
+def load(hub, tmp_path_factory):
+    with serving(hub) as endpoint, client(endpoint, tmp_path_factory.mktemp("hub")) as load:
+        yield load
+
+
+def weights_of(architecture: str) -> dict[str, torch.Tensor]:
+    """Random weights, none of which is the initialisation's."""
+    torch.manual_seed(3)
+    state = timm.create_model(architecture).state_dict()
+    return {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in state.items()}
+
+
+def test_found_is_what_was_served_and_is_fetched_once(hub, load):
+    state = weights_of("test_convnext")
+    hub.repositories["timm/test_convnext.r160_in1k"] = {"model.safetensors": save(state)}
+    first = load("test_convnext")
+    assert first["origin"] == "hub:timm/test_convnext.r160_in1k"
+    assert first["state"] == {name: pytest.approx(float(tensor.double().sum())) for name, tensor in state.items()}
+    assert "state_dict" not in first["config"]  # or every view would hold a copy of the weights
+    assert hub.asked.count("GET model.safetensors") == 1
+    asked = list(hub.asked)
+    assert load("test_convnext.r160_in1k")["state"] == first["state"]
+    assert hub.asked == asked  # the second time it is in the hub's cache
+    assert {line.split()[1] for line in asked} == {"model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "files", "message"),
+    [
+        ("test_vit", None, "{name}: the hub has no open repository timm/{name}. The embedded models"),
+        ("test_vit2", {"config.json": b"{}"}, "{name}: timm/{name} has no file model.safetensors."),
+        ("test_vit3", {"pytorch_model.bin": pickle.dumps({})}, "only as a pickle, which can run code; safetensors are"),
+        ("test_byobnet", {"open_clip_pytorch_model.bin": pickle.dumps({})}, "only as a pickle, which can run code"),
+        (
+            "test_resnet",
+            {"model.safetensors": save({"conv.weight": torch.zeros(3)})},
+            "{name}: its weights file does not fit the network",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_said(hub, load, architecture, files, message):
+    name = f"{architecture}.r160_in1k"
+    if files is not None:
+        hub.repositories[f"timm/{name}"] = files
+    hub.asked.clear()
+    error = load(architecture)["error"]
+    assert error.startswith("ModelUnavailable: ")
+    assert message.format(name=name) in error
+    assert "The embedded models and weights 'random' need no hub" in error
+    assert not [line for line in hub.asked if line.startswith("GET") and line.endswith(".bin")]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "damage"),
+    [
+        ("test_efficientnet", lambda data: data[:1000]),
+        ("test_efficientnet_ln", lambda _: b"<html>not found</html>"),
+        ("test_efficientnet_gn", lambda _: b""),
+    ],
+)
+def test_a_damaged_file_is_removed_and_the_next_try_is_good(hub, load, architecture, damage):
+    name, good = f"{architecture}.r160_in1k", save(weights_of(architecture))
+    hub.repositories[f"timm/{name}"] = {"model.safetensors": damage(good)}
+    error = load(name)["error"]
+    assert error.startswith(f"ModelUnavailable: {name}: the weights file of timm/{name} is damaged and was removed")
+    assert not any(secret in error for secret in ("/tmp", "snapshots", "127.0.0.1"))
+    hub.repositories[f"timm/{name}"] = {"model.safetensors": good}
+    assert load(name)["origin"] == f"hub:timm/{name}"
+
+
+@contextlib.contextmanager
+def mute(accepts: bool) -> Iterator[str]:
+    """The address of a port that takes connections and never answers, or of one that is closed."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if accepts:
+            server.listen(16)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("accepts", [False, True], ids=["closed", "silent"])
+def test_out_of_reach_is_said_within_two_seconds(tmp_path, accepts):
+    with mute(accepts) as endpoint, client(endpoint, tmp_path) as load:
+        answer = load("test_vit")
+    assert "the Hugging Face hub cannot be reached" in answer["error"]
+    assert "The embedded models and weights 'random' need no hub" in answer["error"]
+    assert answer["seconds"] < 2  # what the product promises

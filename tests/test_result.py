@@ -1,0 +1,143 @@
+"""Results: arrays, pictures and files; and what a technique returns is held against its declaration."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from registry.labels import labels_for
+from registry.ports import (
+    Animation,
+    Captioned,
+    Curves,
+    Gallery,
+    Heatmap,
+    Heatmaps,
+    Outputs,
+    Picture,
+    Scores,
+    Shown,
+    Table,
+)
+from registry.result import BrokenOutput, Result, check_outputs
+from registry.technique import Technique
+from registry.vision_model import ClassScores
+
+RNG = np.random.default_rng(0)
+PICTURE = RNG.integers(0, 256, (6, 8, 3), np.uint8)
+HEAT = RNG.normal(size=(6, 8)) * 1000
+PORTS = (
+    Picture("picture", "Picture"),
+    Gallery("gallery", "Gallery"),
+    Heatmap("heat", "Heat"),
+    Heatmaps("heats", "Heats"),
+    Heatmap("shown", "Shown"),
+    Scores("scores", "Scores"),
+    Table("table", "Table", columns=("name", "value")),
+    Curves("curves", "Curves"),
+    Animation("film", "Film"),
+)
+VALUES = {
+    "picture": PICTURE,
+    "gallery": Captioned(np.stack([PICTURE, 255 - PICTURE]), ["<one>", "two"]),
+    "heat": HEAT,
+    "heats": Captioned(np.stack([HEAT, -HEAT]), ["one", "two"]),
+    "shown": Shown(HEAT, PICTURE),
+    "scores": ClassScores(np.full(10, 0.1, np.float32), labels_for(10, 10)),
+    "table": [["a", 1.5], ["b", 2]],
+    "curves": {"loss": [3, 2, 1], "norm": [1, 1, 1]},
+    "film": np.stack([PICTURE, 255 - PICTURE]),
+}
+
+
+def make(ports=PORTS) -> Technique:
+    return Technique("toy", "Toy", "Synthesis", lambda: None, (), tuple(ports), "A toy.", {}, plugin="test")
+
+
+@pytest.fixture
+def result():
+    return Result(make(), Outputs(VALUES), {"technique": "toy", "text": "ü"}, ("A <note>.",))
+
+
+def test_arrays_are_raw_and_float32(result):
+    arrays = result.arrays
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "picture": (6, 8, 3),
+        "gallery": (2, 6, 8, 3),
+        "heat": (6, 8),
+        "heats": (2, 6, 8),
+        "shown": (6, 8),
+        "scores": (10,),
+        "table": (2, 1),
+        "curves": (2, 3),
+        "film": (2, 6, 8, 3),
+    }
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+    assert np.array_equal(arrays["heat"], HEAT.astype(np.float32))
+    assert np.array_equal(arrays["shown"], HEAT.astype(np.float32))
+    assert np.allclose(arrays["picture"] * 255, PICTURE)
+
+
+def test_files_hold_what_the_result_holds(result, tmp_path):
+    names = {path.name for path in result.save(tmp_path / "new" / "folder")}
+    assert names == {
+        *("picture.png", "gallery_0.png", "gallery_1.png", "heat.png", "heats_0.png", "heats_1.png", "shown.png"),
+        *("film.webp", "arrays.npz", "recipe.json"),
+    }
+    folder = tmp_path / "new" / "folder"
+    assert np.array_equal(np.asarray(Image.open(folder / "picture.png")), PICTURE)
+    assert np.array_equal(np.asarray(Image.open(folder / "shown.png")), PICTURE)
+    assert json.loads((folder / "recipe.json").read_text(encoding="utf-8")) == result.recipe
+    archive = np.load(folder / "arrays.npz")
+    assert set(archive) == set(VALUES)
+    assert all(np.array_equal(archive[name], result.arrays[name]) for name in archive)
+    film = Image.open(io.BytesIO((folder / "film.webp").read_bytes()))
+    assert film.n_frames == 2
+    assert np.array_equal(np.asarray(film.convert("RGB")), PICTURE)
+
+
+def test_notebooks_show_pictures_with_escaped_text(result):
+    text = result._repr_html_()
+    assert text.count("<img") == 7
+    assert "&lt;one&gt;" in text
+    assert "A &lt;note&gt;." in text
+    assert "<one>" not in text
+
+
+def test_what_fits_is_accepted():
+    check_outputs(make(), Outputs(VALUES), complete=True)
+    check_outputs(make(), Outputs(picture=PICTURE), complete=False)
+    check_outputs(make(), Outputs(picture=np.dstack([PICTURE, PICTURE[..., 0]])), complete=False)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (None, r"technique toy \(plugin test\) returned NoneType, expected Outputs"),
+        ({"picture": PICTURE}, "returned dict, expected Outputs"),
+        (Outputs(other=1), "returned other, which it does not declare"),
+        (Outputs(picture=PICTURE), "did not return curves, film"),
+        (Outputs(VALUES | {"picture": PICTURE / 255}), "output picture has shape .* type float64, expected"),
+        (Outputs(VALUES | {"picture": PICTURE[..., :2]}), "output picture has shape"),
+        (Outputs(VALUES | {"picture": PICTURE[:0]}), "output picture has shape"),
+        (Outputs(VALUES | {"picture": None}), "output picture has shape"),
+        (Outputs(VALUES | {"picture": Image.new("P", (3, 3))}), "output picture has shape"),
+        (Outputs(VALUES | {"heat": HEAT[0]}), "output heat has shape"),
+        (Outputs(VALUES | {"heat": HEAT * np.nan}), "output heat has values that are not finite"),
+        (Outputs(VALUES | {"heat": np.full((2, 2), "a")}), "output heat has shape"),
+        (Outputs(VALUES | {"heats": Captioned([HEAT[0]], ["a"])}), "output heats has shape"),
+        (Outputs(VALUES | {"scores": np.ones(3)}), "output scores is ndarray, expected ClassScores"),
+        (Outputs(VALUES | {"film": PICTURE}), "output film has shape"),
+        (Outputs(VALUES | {"shown": Shown(HEAT, HEAT)}), "output shown: its picture has shape"),
+        (Outputs(VALUES | {"table": [["a", "b"]]}), "output table"),
+        (Outputs(VALUES | {"curves": {"a": [1], "b": [1, 2]}}), "output curves"),
+        (Outputs(VALUES | {"curves": [1, 2]}), "output curves"),
+    ],
+)
+def test_what_does_not_fit_is_named(outputs, message):
+    with pytest.raises(BrokenOutput, match=message):
+        check_outputs(make(), outputs, complete=True)
