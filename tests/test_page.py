@@ -96,6 +96,8 @@ def test_open_run_change_the_class_run_again_and_read_an_error(page):
     toast = page.get_by_test_id("toast-body")
     expect(toast.first).to_contain_text("Did you mean", timeout=PATIENCE)
     expect(toast.first).to_contain_text("resnet50")
+    page.locator("#run-saliency").click()
+    expect(page.locator("#status-saliency")).to_contain_text("Did you mean")
 
 
 @pytest.mark.parametrize(

@@ -130,21 +130,27 @@ class Tab:
         stopped.then(lambda: status("Stopped."), None, self.status, queue=False, api_visibility="private")
 
     def _run(self, request: gr.Request, target: Any, *values: Any) -> Iterator[dict[Any, Any]]:
-        with answered():
-            given = {p.name: value for p, value in zip(self.technique.parameters, values)}
-            for parameter in self.technique.own_parameters:  # no classes chosen in the tab: explain the shared one
-                if isinstance(parameter.port, Targets) and not given[parameter.name] and target:
-                    given[parameter.name] = [target]
-            yield {self.status: status("Working ...")}
-            inputs = {p.name: read(p, given[p.name]) for p in self.technique.parameters}
-            start = last = time.monotonic()
-            for step in stream(self.technique.name, **inputs):
-                now = time.monotonic()
-                if isinstance(step, Result):
-                    yield self._finished(step, given, now - start, request)
-                elif now - last >= PREVIEW_SECONDS and step.done < step.total:
-                    yield self._preview(step)
-                    last = time.monotonic()
+        yield {self.status: status("Working ...")}
+        try:
+            with answered():
+                yield from self._steps(request, target, dict(zip([p.name for p in self.technique.parameters], values)))
+        except gr.Error as error:
+            yield {self.status: status(error.message)}  # stays when the toast has gone
+            raise
+
+    def _steps(self, request: gr.Request, target: Any, given: dict[str, Any]) -> Iterator[dict[Any, Any]]:
+        for parameter in self.technique.own_parameters:  # no classes chosen in the tab: explain the shared one
+            if isinstance(parameter.port, Targets) and not given[parameter.name] and target:
+                given[parameter.name] = [target]
+        inputs = {p.name: read(p, given[p.name]) for p in self.technique.parameters}
+        start = last = time.monotonic()
+        for step in stream(self.technique.name, **inputs):
+            now = time.monotonic()
+            if isinstance(step, Result):
+                yield self._finished(step, given, now - start, request)
+            elif now - last >= PREVIEW_SECONDS and step.done < step.total:
+                yield self._preview(step)
+                last = time.monotonic()
 
     def _preview(self, step: Preview) -> dict[Any, Any]:
         done = status(f"Step {step.done} of {step.total}", step.done, step.total)
