@@ -6,6 +6,7 @@ from typing import Annotated
 from timmscope import (
     Captioned,
     ClassScore,
+    Declined,
     Gallery,
     Heatmaps,
     Layer,
@@ -94,6 +95,11 @@ def class_activation(model, layer: str, score: ClassScore, image):
 
     with model.probe(layer) as probe:
         cam = LayerGradCam(score, probe).attribute(image.requires_grad_())
+    if not bool(cam.any()):
+        raise Declined(
+            f"Layer {layer} of {model.name} ({model.weights} weights) is zero everywhere, or has no gradient for this "
+            "class: there is nothing to show."
+        )
     require_gradient(cam.detach(), model)
     cam = F.interpolate(cam.detach().relu(), model.size, mode="bilinear", align_corners=False)
     return cam[0, 0].cpu().numpy()

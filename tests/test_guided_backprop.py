@@ -16,6 +16,7 @@ from timmscope import plugins
 from .references import CHELSEA, EMBEDDED, assert_close, named, plain, transformed, without_inplace
 
 TARGET = 285
+pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")  # what the reference says
 
 
 @pytest.mark.parametrize("rule", ["guided", "deconvnet"])

@@ -161,3 +161,9 @@ def test_every_built_in_plugin_is_sound():
 def test_an_unknown_technique_is_answered_with_close_names():
     with pytest.raises(InvalidInput, match=r"technique: got 'sailency', expected one of .* Did you mean saliency"):
         plugins().technique("sailency")
+
+
+def test_every_hook_says_what_it_is_for():
+    hooks = [hook for name, hook in vars(hookspecs).items() if hasattr(hook, "timmscope_spec")]
+    assert len(hooks) == 3
+    assert all(hook.__doc__.endswith(".") for hook in hooks)

@@ -1,0 +1,25 @@
+"""Settings: from the environment, and refused when they make no sense."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from registry.settings import Settings
+
+
+def test_the_environment_sets_them(monkeypatch):
+    monkeypatch.setenv("TIMMSCOPE_MAX_PIXELS", "1000")
+    monkeypatch.setenv("TIMMSCOPE_HUB", "0")
+    assert (Settings().max_pixels, Settings().hub) == (1000, False)
+
+
+@pytest.mark.parametrize(("name", "value"), [("CACHE_BYTES", "0"), ("TIME_BUDGET", "-1"), ("HUB", "maybe")])
+def test_nonsense_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(f"TIMMSCOPE_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_each_says_what_it_is_for():
+    assert all(len(field.description) > 20 for field in Settings.model_fields.values())
