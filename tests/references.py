@@ -43,9 +43,9 @@ def without_inplace(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def transformed(name: str) -> torch.Tensor:
+def transformed(name: str, **changes) -> torch.Tensor:
     """The cat photo as timm puts it into the network, [1, 3, height, width]."""
-    config = resolve_data_config(pretrained_cfg=plain(name).pretrained_cfg)
+    config = resolve_data_config(pretrained_cfg=plain(name).pretrained_cfg) | changes
     return create_transform(**config, is_training=False)(Image.open(CHELSEA).convert("RGB"))[None]
 
 

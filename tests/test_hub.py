@@ -124,8 +124,14 @@ def hub():
 
 
 @pytest.fixture(scope="module")
-def load(hub, tmp_path_factory):
-    with serving(hub) as endpoint, client(endpoint, tmp_path_factory.mktemp("hub")) as load:
+def cache(tmp_path_factory):
+    """The folder where the client keeps what it has fetched."""
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture(scope="module")
+def load(hub, cache):
+    with serving(hub) as endpoint, client(endpoint, cache) as load:
         yield load
 
 
@@ -192,6 +198,16 @@ def test_a_damaged_file_is_removed_and_the_next_try_is_good(hub, load, architect
     assert not any(secret in error for secret in ("/tmp", "snapshots", "127.0.0.1"))
     hub.repositories[f"timm/{name}"] = {"model.safetensors": good}
     assert load(name)["origin"] == f"hub:timm/{name}"
+
+
+def test_a_file_that_is_damaged_on_this_disk_is_fetched_again(hub, load, cache):
+    name = "test_convnext2.r160_in1k"
+    hub.repositories[f"timm/{name}"] = {"model.safetensors": save(weights_of("test_convnext2"))}
+    good = load(name)
+    (stored,) = cache.rglob(f"models--timm--{name}/blobs/*")
+    stored.write_bytes(stored.read_bytes()[:2000])
+    assert "is damaged and was removed" in load(name)["error"]
+    assert load(name)["state"] == good["state"]
 
 
 @contextlib.contextmanager

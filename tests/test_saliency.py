@@ -24,6 +24,12 @@ def test_saliency_is_captums_maximum_over_colours(name):
         assert_close(heat, expected.amax(1)[0], kinks=kinks)
 
 
+def test_fit_explains_the_whole_photo():
+    heat = timmscope.run("saliency", image=CHELSEA, target=285, fit=True).arrays["heatmap"]
+    whole = transformed(EMBEDDED, crop_pct=1.0, crop_mode="squash").requires_grad_()
+    assert_close(heat, Saliency(plain(EMBEDDED)).attribute(whole, target=285, abs=True).amax(1)[0], kinks=0.005)
+
+
 def test_the_target_is_the_top_prediction_unless_given():
     free = timmscope.run("saliency", image=CHELSEA)
     top = int(plain(EMBEDDED)(transformed(EMBEDDED)).argmax())

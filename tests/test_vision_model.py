@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,18 @@ def test_the_box_is_the_region_that_is_seen(name, fit, size):
             value = np.clip(place, 0, length - 1) * 255 / max(1, length - 1)
             pixel = (high - low) / side * 255 / length
             assert means[cell] == pytest.approx(value, abs=3 + max(pixel, 510 / length))
+
+
+def test_a_photo_with_borders_is_seen_whole():
+    bordered = dataclasses.replace(source("bordered"), preprocessing={"crop_mode": "border", "crop_pct": 1.0})
+    with lend("bordered", "random", {"bordered": bordered}) as model:
+        seen = model.see(PhotoInput(Image.new("RGB", (200, 100), "white")))
+    left, top, right, bottom = seen.box
+    assert (left, top, right, bottom) == pytest.approx((0, -50, 200, 150))
+    white = (seen.pixels > 250).all(axis=2)
+    assert white[8:24].all()
+    assert not white[:7].any()
+    assert not white[25:].any()
 
 
 def test_pixels_are_what_people_see_of_the_input(model):
