@@ -23,11 +23,9 @@ from .models import ModelSource
 from .photos import PhotoInput, PhotoSet
 from .ports import (
     Animation,
-    Captioned,
     Choice,
     Choices,
     Curves,
-    Drawn,
     Gallery,
     Heatmap,
     Heatmaps,
@@ -35,12 +33,10 @@ from .ports import (
     Layers,
     ModelName,
     Number,
-    Outputs,
     Photo,
     Picture,
     Position,
     Scores,
-    Shown,
     Switch,
     Table,
     Target,
@@ -49,6 +45,7 @@ from .ports import (
     Unit,
 )
 from .technique import Technique, technique
+from .values import Captioned, Drawn, Outputs, Shown
 from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gradient
 
 if TYPE_CHECKING:

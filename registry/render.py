@@ -10,7 +10,8 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from .ports import Captioned, Gallery, Heatmap, Output, Picture, Shown, plain
+from .ports import Gallery, Heatmap, Output, Picture
+from .values import Captioned, Shown, plain
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap

@@ -17,22 +17,9 @@ from PIL import Image
 
 from . import render
 from .errors import TimmscopeError
-from .ports import (
-    Animation,
-    Captioned,
-    Curves,
-    Drawn,
-    Gallery,
-    Heatmap,
-    Output,
-    Outputs,
-    Picture,
-    Scores,
-    Shown,
-    Table,
-    plain,
-)
+from .ports import Animation, Curves, Gallery, Heatmap, Output, Picture, Scores, Table
 from .technique import Technique
+from .values import Captioned, Drawn, Outputs, Shown, plain
 from .vision_model import ClassScores
 
 

@@ -21,6 +21,7 @@ from .plugins import plugins
 from .result import Preview, Result, check_outputs
 from .settings import settings
 from .technique import Parameter, Technique
+from .values import Outputs
 from .vision_model import VisionModel
 
 LIBRARIES = ("torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
@@ -65,7 +66,7 @@ def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
     )
     with context as model:
         call = Resolver(technique, given, model)
-        outputs = ports.Outputs()
+        outputs = Outputs()
         with contextlib.closing(_steps(technique, call.arguments)) as steps:  # its hooks go before the model does
             for outputs in steps:
                 check_outputs(technique, outputs, complete=not technique.streams)
@@ -97,7 +98,7 @@ def lend(name: str, weights: str = "pretrained") -> Iterator[VisionModel]:
         yield model
 
 
-def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[ports.Outputs, None, None]:
+def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[Outputs, None, None]:
     if technique.streams:
         yield from technique.function(**arguments)
     else:

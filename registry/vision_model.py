@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import Declined
 from .photos import PhotoInput
-from .ports import Drawn
+from .values import Drawn
 
 if TYPE_CHECKING:
     import numpy as np

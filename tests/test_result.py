@@ -10,21 +10,10 @@ import pytest
 from PIL import Image
 
 from registry.labels import labels_for
-from registry.ports import (
-    Animation,
-    Captioned,
-    Curves,
-    Gallery,
-    Heatmap,
-    Heatmaps,
-    Outputs,
-    Picture,
-    Scores,
-    Shown,
-    Table,
-)
+from registry.ports import Animation, Curves, Gallery, Heatmap, Heatmaps, Picture, Scores, Table
 from registry.result import BrokenOutput, Result, check_outputs
 from registry.technique import Technique
+from registry.values import Captioned, Outputs, Shown
 from registry.vision_model import ClassScores
 
 RNG = np.random.default_rng(0)

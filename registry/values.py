@@ -1,0 +1,77 @@
+"""What a technique returns: outputs by name, and values that carry captions, a picture, or are drawn later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+
+class Captioned:
+    """n pictures or heat maps with a caption each.
+
+    Args:
+        items: n arrays of one shape, or pictures that are `Drawn`.
+        captions: n texts, shown under the pictures.
+    """
+
+    def __init__(self, items: Any, captions: Sequence[str]) -> None:
+        if len(items) != len(captions):
+            raise ValueError(f"{len(items)} pictures with {len(captions)} captions")
+        self.items, self.captions = items, list(captions)
+
+
+class Drawn:
+    """A picture that is drawn when it is first looked at, so that a preview nobody sees costs nothing.
+
+    Args:
+        draw: Returns the picture, uint8 [height, width, 3].
+    """
+
+    def __init__(self, draw: Callable[[], Any]) -> None:
+        self._draw = draw
+
+    @cached_property
+    def array(self) -> Any:
+        """The picture."""
+        return self._draw()
+
+
+class Shown:
+    """An array with a picture of its own, such as a heat map shown over the photo.
+
+    Args:
+        array: The raw values, as the port declares them.
+        picture: What people see, uint8 [height, width, 3] or `Drawn`.
+    """
+
+    def __init__(self, array: Any, picture: Any) -> None:
+        self.array, self.picture = array, picture
+
+
+def plain(value: Any) -> Any:
+    """The array behind a value that is drawn later, has a picture of its own, or has captions."""
+    if isinstance(value, Captioned):
+        return [plain(item) for item in value.items]
+    return value.array if isinstance(value, (Drawn, Shown)) else value
+
+
+class Outputs(dict[str, Any]):
+    """What a technique returns or yields: a value for each output port, by name.
+
+    A technique that streams yields one after each step; the last is the result. `at` says how far it is.
+    """
+
+    done: int = 0
+    total: int = 0
+    notes: tuple[str, ...] = ()
+
+    def at(self, done: int, total: int) -> Outputs:
+        """State progress: `done` of `total` steps. Returns itself."""
+        self.done, self.total = done, total
+        return self
+
+    def note(self, *notes: str) -> Outputs:
+        """Add sentences that the result shows beside the pictures. Returns itself."""
+        self.notes += tuple(note for note in notes if note)
+        return self
