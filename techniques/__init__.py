@@ -9,4 +9,10 @@ BUILTIN = (
     "guided_backprop",
     "grad_cam",
     "gradient_ascent",
+    "fooling",
+    "deepdream",
+    "feature_inversion",
+    "texture",
+    "texture_patchwise",
+    "style_transfer",
 )

@@ -10,9 +10,10 @@
 and techniques differ only in what they put in. Import it inside functions: it loads torch.
 """
 
-from . import objectives, optimizers, regularizers, transforms
-from .canvases import Fourier, Maco, Pixels, natural_magnitude, to_tensor, to_uint8
+from . import objectives, optimizers, projections, regularizers, transforms
+from .canvases import Fourier, Maco, Pixels, natural_magnitude
 from .goal import Goal
+from .images import resized, scaled, square, to_tensor, to_uint8
 from .loop import Step, optimize
 from .network import Features, Network, by_depth
 
@@ -29,7 +30,11 @@ __all__ = [
     "objectives",
     "optimize",
     "optimizers",
+    "projections",
     "regularizers",
+    "resized",
+    "scaled",
+    "square",
     "to_tensor",
     "to_uint8",
     "transforms",

@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from .images import to_tensor
 
 # Square root of the covariance of the colours of natural images, as Lucid measured it on ImageNet,
 # scaled to a largest column of length 1: in its coordinates the three channels are independent.
@@ -43,6 +44,11 @@ class Pixels:
 
     def __call__(self) -> Tensor:
         return self.mean + self.std * self.x
+
+    def clamp(self) -> None:
+        """Bring the image back to 0 to 1, where there is no other mean or unit."""
+        with torch.no_grad():
+            self.x.clamp_(0, 1)
 
 
 class Fourier:
@@ -125,13 +131,3 @@ def natural_magnitude(photos: Sequence[Image.Image], height: int, width: int) ->
     """Mean magnitude of the spectrum of photos in independent colours, [3, height, width // 2 + 1]."""
     images = torch.cat([to_tensor(photo.resize((width, height), Image.Resampling.LANCZOS)) for photo in photos])
     return torch.fft.rfft2(mix(torch.linalg.inv(COLORS), images - 0.5)).abs().mean(0)
-
-
-def to_tensor(picture: Image.Image) -> Tensor:
-    """A photo as RGB from 0 to 1, [1, 3, height, width]."""
-    return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)[None]
-
-
-def to_uint8(images: Tensor) -> np.ndarray:
-    """Images [n, 3, height, width], 0 to 1, as uint8 [n, height, width, 3]."""
-    return images.detach().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from .canvases import to_tensor
+from .images import to_tensor
 from .network import Network
 
 CROPS, KEPT, NEAREST = 24, 60, 8  # crops a photo, those that excite most, and those that make a mean

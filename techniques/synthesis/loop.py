@@ -13,9 +13,9 @@ from torch import Tensor
 
 from timmscope import Declined
 
-from .canvases import to_uint8
+from .images import to_uint8
 
-SECONDS = 1.0  # between previews; when they come changes nothing in what comes out
+SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def optimize(
     steps: int,
     after: Callable[[int], None] | None = None,
     scale: float = 1.0,
+    seconds: float = SECONDS,
 ) -> Iterator[Step]:
     """Minimise a loss over a canvas: x <- x - step(d loss(canvas(x)) / dx).
 
@@ -62,9 +63,10 @@ def optimize(
         steps: Evaluations of the loss; an optimiser may use several a step.
         after: Called after each step with the evaluations so far: projections, schedules.
         scale: Factor on the loss, for optimisers that mind.
+        seconds: Between previews; when they come changes nothing in what comes out.
 
     Yields:
-        The first step, then about one a second, then the last.
+        The first step, then one about every so many seconds, then the last.
 
     Raises:
         Declined: The loss has no gradient, or is not finite.
@@ -75,9 +77,10 @@ def optimize(
     def closure() -> Tensor:
         nonlocal done
         optimizer.zero_grad()
-        terms = loss(canvas())
-        total = scale * sum(terms.values(), torch.zeros(()))
-        total.backward()
+        with torch.enable_grad():
+            terms = loss(canvas())
+            total = scale * sum(terms.values())
+            total.backward()
         for name, term in terms.items():
             curves.setdefault(name, []).append(float(term.detach()))
         if not done and not any(bool(p.grad.any()) for p in canvas.parameters if p.grad is not None):
@@ -92,8 +95,8 @@ def optimize(
             raise Declined("The optimisation left the range of numbers. A smaller step or weight may help.")
         if after:
             after(done)
-        if done >= steps or time.monotonic() - shown >= SECONDS:
+        if done >= steps or time.monotonic() - shown >= seconds:
             with torch.no_grad():
                 images = canvas()
             shown = time.monotonic()
-            yield Step(min(done, steps), steps, {name: list(values) for name, values in curves.items()}, images)
+            yield Step(min(done, steps), steps, {name: values[:steps] for name, values in curves.items()}, images)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from timmscope import Declined, VisionModel
+
+from .images import resized
 
 # Activations without a gradient on one side or both: an image that starts there never leaves.
 SATURATING = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh)
@@ -52,7 +53,7 @@ class Network:
     def input(self, images: Tensor) -> Tensor:
         """RGB images as the network takes them: its size where it has a fixed one, normalised, grey where it is."""
         if tuple(images.shape[2:]) != tuple(self.size) and tuple(self.size) == tuple(self.model.size):
-            images = F.interpolate(images, self.size, mode="bilinear", align_corners=False, antialias=True)
+            images = resized(images, self.size)
         if self.mean.shape[1] == 1:
             images = images.mean(1, keepdim=True)
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

@@ -12,10 +12,10 @@ LBFGS_SCALE = 100  # factor on losses of about 1, so that the first line search 
 
 
 def lbfgs(parameters: Sequence[Tensor]) -> torch.optim.LBFGS:
-    """L-BFGS with a strong Wolfe line search, ten iterations a step and no early end."""
+    """L-BFGS with a strong Wolfe line search, twenty iterations a step and no early end."""
     return torch.optim.LBFGS(
         parameters,
-        max_iter=10,
+        max_iter=20,
         history_size=20,
         tolerance_grad=0,
         tolerance_change=0,
