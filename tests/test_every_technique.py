@@ -31,6 +31,7 @@ SMALL = {
     "seeds": 1,
     "second_model": MODEL,
 }
+SMALL_TOO = {"texture_patchwise": {"window": 7, "size": 24, "sample": 20}}  # where a name means something else
 
 
 def smallest(technique) -> dict:
@@ -43,7 +44,7 @@ def smallest(technique) -> dict:
             inputs[parameter.name] = SMALL[parameter.name]
         elif isinstance(parameter.port, ports.Target) and not isinstance(parameter.port, ports.Targets):
             inputs[parameter.name] = 3
-    return inputs
+    return inputs | SMALL_TOO.get(technique.name, {})
 
 
 def same(a: timmscope.Result, b: timmscope.Result) -> bool:
