@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import Choice, Curves, Number, Outputs, Photo, PhotoInput, Picture, VisionModel, hookimpl, technique
+from timmscope import (
+    Choice,
+    Curves,
+    InvalidInput,
+    Number,
+    Outputs,
+    Photo,
+    PhotoInput,
+    Picture,
+    VisionModel,
+    hookimpl,
+    technique,
+)
 
 from .texture import DEPTHS, RECIPE
 
@@ -58,13 +70,16 @@ def style_transfer(
         seed: Seed of the noise to start from.
 
     Raises:
-        Declined: The model has no layer with a grid, or all weights are zero.
+        Declined: The model has no layer with a grid.
+        InvalidInput: The weights of content and style are both zero.
     """
     import torch
 
     from .synthesis import Features, Fourier, Network, by_depth, objectives, optimize, optimizers, scaled, to_tensor
     from .synthesis.regularizers import total_variation
 
+    if not content_weight and not style_weight:
+        raise InvalidInput("style_weight", style_weight, "more than 0 when the content's weight is 0")
     (content_layer,), style_layers = by_depth(model, CONTENT, (CONTENT_DEPTH,)), by_depth(model, RECIPE, DEPTHS)
 
     def features(image):
@@ -89,7 +104,7 @@ def style_transfer(
         }
 
     optimizer = optimizers.lbfgs(canvas.parameters)
-    for step in optimize(canvas, loss, optimizer, steps, scale=optimizers.LBFGS_SCALE):
+    for step in optimize(canvas, loss, optimizer, steps, scale=optimizers.LBFGS_SCALE, must_move=False):
         losses = ", ".join(f"{name} {curve[-1]:.2g}" for name, curve in step.curves.items())
         yield (
             Outputs(image=step.pictures[0], losses=step.curves).at(step.done, steps).note(f"Weighted losses: {losses}.")

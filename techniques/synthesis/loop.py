@@ -53,6 +53,7 @@ def optimize(
     after: Callable[[int], None] | None = None,
     scale: float = 1.0,
     seconds: float = SECONDS,
+    must_move: bool = True,
 ) -> Iterator[Step]:
     """Minimise a loss over a canvas: x <- x - step(d loss(canvas(x)) / dx).
 
@@ -64,6 +65,7 @@ def optimize(
         after: Called after each step with the evaluations so far: projections, schedules.
         scale: Factor on the loss, for optimisers that mind.
         seconds: Between previews; when they come changes nothing in what comes out.
+        must_move: Decline when the first gradient is zero; not for distances, which may be zero from the start.
 
     Yields:
         The first step, then one about every so many seconds, then the last.
@@ -83,8 +85,11 @@ def optimize(
             total.backward()
         for name, term in terms.items():
             curves.setdefault(name, []).append(float(term.detach()))
-        if not done and not any(bool(p.grad.any()) for p in canvas.parameters if p.grad is not None):
-            raise Declined("The objective has no gradient here: no change of the image would change it.")
+        if must_move and not done and not any(bool(p.grad.any()) for p in canvas.parameters if p.grad is not None):
+            raise Declined(
+                "No change of the image would change the objective, its gradient is zero: "
+                "a unit that never fires, or weights that are zero."
+            )
         done += 1
         return total
 

@@ -94,15 +94,18 @@ class Features:
 
     def _run(self, inputs: Tensor) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = {}
-        modules = {name: self.network.model.module.get_submodule(name) for name in self.layers}
+
+        def keep(name: str, value: Tensor) -> Tensor:
+            outputs[name] = value
+            if name == self.last:
+                raise _Stop
+            return value.clone()  # the network goes on with a copy, since activations and sums may overwrite it
 
         def tap(name: str) -> Any:
-            def hook(_module: nn.Module, arguments: Any, output: Tensor) -> None:
-                outputs[name] = arguments[0] if name in self.opened else output
-                if name == self.last:
-                    raise _Stop
-
-            return self.opened.get(name, modules[name]).register_forward_hook(hook)
+            if name in self.opened:
+                return self.opened[name].register_forward_pre_hook(lambda _, arguments: keep(name, arguments[0]))
+            layer = self.network.model.module.get_submodule(name)
+            return layer.register_forward_hook(lambda _, arguments, output: keep(name, output))
 
         handles = [tap(name) for name in self.layers]
         try:
@@ -120,16 +123,18 @@ class Features:
 
     def _final_activations(self) -> dict[str, nn.Module]:
         """The activation of each layer whose output is the layer's own output, where there is one."""
-        model = self.network.model
-        parts = {
-            (layer, f"{layer}.{name}" if name else layer): part
-            for layer in self.layers
-            for name, part in model.module.get_submodule(layer).named_modules()
-            if isinstance(part, SATURATING)
-        }
-        with torch.no_grad(), model.record(*self.layers, *(name for _, name in parts)) as outputs:
-            model.module(torch.zeros(1, *model.config["input_size"], device=model.device))
-        return {layer: part for (layer, name), part in parts.items() if outputs.get(name) is outputs[layer]}
+        model, outputs = self.network.model, {}
+        layers = {name: model.module.get_submodule(name) for name in self.layers}
+        parts = {name: [p for p in layer.modules() if isinstance(p, SATURATING)] for name, layer in layers.items()}
+        watched = {*layers.values(), *(part for some in parts.values() for part in some)}
+        handles = [module.register_forward_hook(lambda m, _, output: outputs.update({m: output})) for module in watched]
+        try:
+            with torch.no_grad():
+                model.module(torch.zeros(1, *model.config["input_size"], device=model.device))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return {n: part for n, some in parts.items() for part in some if outputs.get(part) is outputs.get(layers[n])}
 
 
 def by_depth(model: VisionModel, recipe: Sequence[str], depths: Sequence[float]) -> list[str]:
@@ -143,8 +148,9 @@ def by_depth(model: VisionModel, recipe: Sequence[str], depths: Sequence[float])
     Raises:
         Declined: No layer has a grid.
     """
-    if all(name in model.layers for name in recipe):
-        return list(recipe)
+    grids = [model.layers[name].grid for name in recipe if name in model.layers]
+    if len(grids) == len(recipe) and all(grid and grid.layout == "NCHW" for grid in grids):
+        return list(recipe)  # token models have the same names at other depths
     stages = model.stages
     if not stages:
         raise Declined(f"{model.name} has no layer with a spatial grid.")

@@ -16,6 +16,7 @@ from .optimizers import Descent
 from .regularizers import blurred, l2, natural_colors, over_scales, unit_norm, without_small
 
 STEP, LAMBDA, BLUR_EVERY = 15, 1e-4, 4  # of the pixels, in units of the network's own normalisation
+FAINT = 0.01
 SMALL_GRADIENTS, SMALL_PIXELS = 0.3, 0.1  # shares set to zero
 
 
@@ -55,8 +56,10 @@ def pixels(
     """The lecture's: I <- I + step * g / ||g|| from zero, with its two regularizers."""
     network, regularizers = how["network"], how["regularizers"]
     count, height, width = shape
-    zero = network.mean.expand(count, 3, height, width)
-    canvas = Pixels(zero if start is None else start, network.mean, network.std)
+    if start is None:  # a zero image but for faint noise: networks without biases have no gradient at zero
+        noise = torch.randn(count, 3, height, width, generator=generator).to(network.mean.device)
+        start = network.mean + FAINT * network.std * noise
+    canvas = Pixels(start, network.mean, network.std)
 
     def direction(gradient: Tensor) -> Tensor:
         if "clip_gradients" in regularizers:
