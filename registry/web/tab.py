@@ -73,7 +73,9 @@ class Tab:
                         self.controls[parameter.name] = page_input(parameter)
                 with gr.Row():
                     self.run_button = gr.Button("Run", variant="primary", elem_id=f"run-{technique.name}", min_width=90)
-                    self.stop_button = gr.Button("Stop", elem_id=f"stop-{technique.name}", min_width=90)
+                    self.stop_button = gr.Button(
+                        "Stop", interactive=False, elem_id=f"stop-{technique.name}", min_width=90
+                    )
                 self.status = gr.HTML(status("Ready."), elem_id=f"status-{technique.name}")
             with gr.Column(scale=3, min_width=320, elem_classes="result"):
                 self.outputs = self._outputs()
@@ -114,7 +116,18 @@ class Tab:
     def _connect(self) -> None:
         parameters = self.technique.parameters
         inputs = [self.shared.control(self.technique, p) or self.controls[p.name] for p in parameters]
-        outputs = [self.status, *self.outputs, self.notes, self.arrays, self.recipe, self.python, self.curl, self.link]
+        outputs = [
+            self.run_button,
+            self.stop_button,
+            self.status,
+            *self.outputs,
+            self.notes,
+            self.arrays,
+            self.recipe,
+            self.python,
+            self.curl,
+            self.link,
+        ]
         event = self.run_button.click(
             self._run,
             [self.shared.target, *inputs],
@@ -124,18 +137,29 @@ class Tab:
             api_name=f"page_{self.technique.name}",
             concurrency_id="runs",
             concurrency_limit=settings().parallel_runs,
+            trigger_mode="multiple",  # "once" still holds for a moment after a stop; the button itself is switched off
         )
         event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
         stopped = self.stop_button.click(None, None, None, cancels=[event])
-        stopped.then(lambda: status("Stopped."), None, self.status, queue=False, api_visibility="private")
+        idle = [self.run_button, self.stop_button, self.status]
+        stopped.then(lambda: self._idle("Stopped."), None, idle, queue=False, api_visibility="private")
+
+    def _idle(self, text: str) -> dict[Any, Any]:
+        """Ready for the next run, with a line on the last."""
+        ready = gr.Button(interactive=True), gr.Button(interactive=False)
+        return {self.run_button: ready[0], self.stop_button: ready[1], self.status: status(text)}
 
     def _run(self, request: gr.Request, target: Any, *values: Any) -> Iterator[dict[Any, Any]]:
-        yield {self.status: status("Working ...")}
+        yield {
+            self.run_button: gr.Button(interactive=False),
+            self.stop_button: gr.Button(interactive=True),
+            self.status: status("Working ..."),
+        }
         try:
             with answered():
                 yield from self._steps(request, target, dict(zip([p.name for p in self.technique.parameters], values)))
         except gr.Error as error:
-            yield {self.status: status(error.message)}  # stays when the toast has gone
+            yield self._idle(error.message)  # stays when the toast has gone
             raise
 
     def _steps(self, request: gr.Request, target: Any, given: dict[str, Any]) -> Iterator[dict[Any, Any]]:
@@ -162,7 +186,7 @@ class Tab:
         photo = self.technique.photo
         sample = given[photo.name].get("orig_name") if photo and isinstance(given[photo.name], dict) else ""
         return {
-            self.status: status(f"Done in {seconds:.1f} s."),
+            **self._idle(f"Done in {seconds:.1f} s."),
             **self._pictures(result.outputs),
             self.notes: notes(result.notes),
             self.arrays: gr.DownloadButton(value=arrays, interactive=True),
