@@ -23,6 +23,7 @@ from timmscope import (
 )
 
 SURE = 0.9  # probability of the target at which the change is strong enough
+MOMENTUM = 0.9  # of the gradient: without it the steps go to and fro at the border of the ball
 LISTED = 3  # classes of each opinion in the table
 
 
@@ -59,15 +60,16 @@ def fooling(
         the image is put back into the ball of radius $\epsilon$ around the photo, $\Pi$:
         $$I \leftarrow \Pi\big(I + \alpha \, \mathrm{sign} \nabla_I \log p_c(I)\big), \qquad
         \lVert I - I_0 \rVert \le \epsilon$$
-        For the norm l2 the step goes along $\nabla / \lVert \nabla \rVert_2$ instead. It ends once the picture rounded
-        to 8 bit is the class with 90 %. The bound holds for the rounded picture, the one you can save.
+        For the norm l2 the step goes along $\nabla / \lVert \nabla \rVert_2$ instead; $\nabla$ has momentum.
+        It ends once the picture rounded to 8 bit is the class with 90 %. The bound holds for the rounded picture, the one you can save.
 
     How to read it:
         That it is so easy is a property of trained networks, not of the photo. Read the second model's opinion: it
         is rarely fooled by a change made for another.
 
     Source:
-        Szegedy et al. 2014, "Intriguing properties of neural networks"; Madry et al. 2018 (projected gradient descent).
+        Szegedy et al. 2014, "Intriguing properties of neural networks"; Madry et al. 2018
+        (projected gradient descent); Dong et al. 2018 (momentum).
 
     Args:
         image: The photo to change.
@@ -105,7 +107,7 @@ def fooling(
     def loss(images):
         return {"-log p": F.cross_entropy(network.logits(images), wanted)}
 
-    optimizer = Descent(canvas.parameters, step, torch.sign if norm == "linf" else unit_norm)
+    optimizer = Descent(canvas.parameters, step, torch.sign if norm == "linf" else unit_norm, MOMENTUM)
     for moment in optimize(canvas, loss, optimizer, steps, ball.onto(canvas), seconds=0):
         rounded = ball.rounded(moment.images)
         with torch.no_grad():

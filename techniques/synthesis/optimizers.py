@@ -30,10 +30,17 @@ class Descent(torch.optim.Optimizer):
         parameters: What to change.
         step: Length of a step.
         direction: Changes a gradient [n, 3, height, width].
+        momentum: Share of the former gradients, each scaled to a mean magnitude of 1, that is kept at a step.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], step: float, direction: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(parameters, {"lr": step})
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        step: float,
+        direction: Callable[[Tensor], Tensor],
+        momentum: float = 0,
+    ) -> None:
+        super().__init__(parameters, {"lr": step, "momentum": momentum})
         self.direction = direction
 
     @torch.no_grad()
@@ -42,5 +49,10 @@ class Descent(torch.optim.Optimizer):
             value = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                parameter.sub_(group["lr"] * self.direction(parameter.grad))
+                gradient = parameter.grad
+                if group["momentum"]:
+                    former = self.state[parameter].get("gradient", 0)
+                    gradient = group["momentum"] * former + gradient / gradient.abs().mean().clamp(min=1e-12)
+                    self.state[parameter]["gradient"] = gradient
+                parameter.sub_(group["lr"] * self.direction(gradient))
         return value
