@@ -61,7 +61,8 @@ def fooling(
         $$I \leftarrow \Pi\big(I + \alpha \, \mathrm{sign} \nabla_I \log p_c(I)\big), \qquad
         \lVert I - I_0 \rVert \le \epsilon$$
         For the norm l2 the step goes along $\nabla / \lVert \nabla \rVert_2$ instead; $\nabla$ has momentum.
-        It ends once the picture rounded to 8 bit is the class with 90 %. The bound holds for the rounded picture, the one you can save.
+        It ends once the picture rounded to 8 bit is the class with 90 %. The bound holds
+        for the rounded picture, the one you can save.
 
     How to read it:
         That it is so easy is a property of trained networks, not of the photo. Read the second model's opinion: it
