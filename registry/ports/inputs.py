@@ -1,8 +1,7 @@
-"""Ports: the declared inputs and outputs of a technique.
+"""Input ports: what a technique is given.
 
-A port is a frozen record of type, label, bounds and help. It knows nothing of Gradio or torch, so that a
-plugin's declarations import anywhere. `check` accepts or refuses a plain value; ports whose meaning
-depends on the model or the photo (`Target`, `Layer`, ...) are resolved by the runner.
+`check` accepts or refuses a plain value; ports whose meaning depends on the model or the photo (`Target`,
+`Layer`, ...) are resolved by the runner.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .errors import InvalidInput, did_you_mean
+from ..errors import InvalidInput, did_you_mean
 
 TEXT_LENGTH = 200  # longest name or label a text parameter accepts, in characters
 
@@ -234,80 +233,3 @@ class Photo(Input):
 
     seen: bool = True
     accepts: ClassVar[str] = "a photo: PNG, JPEG, WebP, GIF, BMP or TIFF"
-
-
-@dataclass(frozen=True)
-class Output:
-    """Base of output ports: `name` is the key in results and archives."""
-
-    name: str
-    label: str
-    shape: ClassVar[str] = ""
-
-
-@dataclass(frozen=True)
-class Picture(Output):
-    """One picture: a uint8 array [height, width, 3 or 4], or `Drawn`."""
-
-    shape: ClassVar[str] = "[height, width, 3 or 4], 0 to 1"
-
-
-@dataclass(frozen=True)
-class Gallery(Output):
-    """Several pictures of one size with a caption each: `Captioned`, a uint8 array [n, height, width, 3]."""
-
-    shape: ClassVar[str] = "[n, height, width, 3], 0 to 1"
-
-
-@dataclass(frozen=True)
-class Heatmap(Output):
-    """Raw values a pixel of the model's input: a float array [height, width].
-
-    Args:
-        colors: Matplotlib colour map of the picture.
-        signed: Zero is fixed to the middle of the colour map, since the values go both ways.
-    """
-
-    colors: str = "gray"
-    signed: bool = False
-    shape: ClassVar[str] = "[height, width] of the model's input, raw"
-
-
-@dataclass(frozen=True)
-class Heatmaps(Heatmap):
-    """Several heat maps with a caption each: `Captioned`, a float array [n, height, width]."""
-
-    shape: ClassVar[str] = "[n, height, width] of the model's input, raw"
-
-
-@dataclass(frozen=True)
-class Scores(Output):
-    """The model's opinion: a `ClassScores` with a probability a class."""
-
-    shape: ClassVar[str] = "[classes], probabilities"
-
-
-@dataclass(frozen=True)
-class Table(Output):
-    """Rows of a first column of text and further columns of numbers: a list of lists.
-
-    Args:
-        columns: Titles of the columns.
-    """
-
-    columns: tuple[str, ...] = ()
-    shape: ClassVar[str] = "[rows, columns of numbers]"
-
-
-@dataclass(frozen=True)
-class Curves(Output):
-    """Values a step: a dict of name to a list of numbers, all of one length."""
-
-    shape: ClassVar[str] = "[curves, steps]"
-
-
-@dataclass(frozen=True)
-class Animation(Output):
-    """A short film: a uint8 array [frames, height, width, 3]."""
-
-    shape: ClassVar[str] = "[frames, height, width, 3], 0 to 1"

@@ -1,0 +1,83 @@
+"""Output ports: what a technique returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Output:
+    """Base of output ports: `name` is the key in results and archives."""
+
+    name: str
+    label: str
+    shape: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Picture(Output):
+    """One picture: a uint8 array [height, width, 3 or 4], or `Drawn`."""
+
+    shape: ClassVar[str] = "[height, width, 3 or 4], 0 to 1"
+
+
+@dataclass(frozen=True)
+class Gallery(Output):
+    """Several pictures of one size with a caption each: `Captioned`, a uint8 array [n, height, width, 3]."""
+
+    shape: ClassVar[str] = "[n, height, width, 3], 0 to 1"
+
+
+@dataclass(frozen=True)
+class Heatmap(Output):
+    """Raw values a pixel of the model's input: a float array [height, width].
+
+    Args:
+        colors: Matplotlib colour map of the picture.
+        signed: Zero is fixed to the middle of the colour map, since the values go both ways.
+    """
+
+    colors: str = "gray"
+    signed: bool = False
+    shape: ClassVar[str] = "[height, width] of the model's input, raw"
+
+
+@dataclass(frozen=True)
+class Heatmaps(Heatmap):
+    """Several heat maps with a caption each: `Captioned`, a float array [n, height, width]."""
+
+    shape: ClassVar[str] = "[n, height, width] of the model's input, raw"
+
+
+@dataclass(frozen=True)
+class Scores(Output):
+    """The model's opinion: a `ClassScores` with a probability a class."""
+
+    shape: ClassVar[str] = "[classes], probabilities"
+
+
+@dataclass(frozen=True)
+class Table(Output):
+    """Rows of a first column of text and further columns of numbers: a list of lists.
+
+    Args:
+        columns: Titles of the columns.
+    """
+
+    columns: tuple[str, ...] = ()
+    shape: ClassVar[str] = "[rows, columns of numbers]"
+
+
+@dataclass(frozen=True)
+class Curves(Output):
+    """Values a step: a dict of name to a list of numbers, all of one length."""
+
+    shape: ClassVar[str] = "[curves, steps]"
+
+
+@dataclass(frozen=True)
+class Animation(Output):
+    """A short film: a uint8 array [frames, height, width, 3]."""
+
+    shape: ClassVar[str] = "[frames, height, width, 3], 0 to 1"
