@@ -20,7 +20,8 @@ from .errors import (
 )
 from .hookspecs import hookimpl
 from .models import ModelSource
-from .photos import PhotoInput, PhotoSet
+from .photo_sets import PhotoList, PhotoSet, SetPhoto
+from .photos import PhotoInput
 from .ports import (
     Animation,
     Choice,
@@ -34,6 +35,7 @@ from .ports import (
     ModelName,
     Number,
     Photo,
+    Photos,
     Picture,
     Position,
     Scores,
@@ -100,11 +102,14 @@ __all__ = [
     "Outputs",
     "Photo",
     "PhotoInput",
+    "PhotoList",
     "PhotoSet",
+    "Photos",
     "Picture",
     "Position",
     "Scores",
     "Seen",
+    "SetPhoto",
     "Shown",
     "Switch",
     "Table",

@@ -9,7 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from .models import ModelSource
-    from .photos import PhotoSet
+    from .photo_sets import PhotoSet
     from .technique import Technique
 
 PROJECT = "timmscope"

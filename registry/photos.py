@@ -1,4 +1,4 @@
-"""Photos: safe decoding of whatever people upload, and photo sets."""
+"""Photos: safe decoding of whatever people upload."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import base64
 import binascii
 import hashlib
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,22 +39,6 @@ class PhotoInput:
     def sha256(self) -> str:
         """Hash of size and pixels: the photo's identity in recipes."""
         return hashlib.sha256(repr(self.picture.size).encode() + self.picture.tobytes()).hexdigest()
-
-
-@dataclass(frozen=True)
-class PhotoSet:
-    """A named set of photos.
-
-    Args:
-        name: Name of the set.
-        title: What people read.
-        photos: Photo name to a function that returns it (anything `decode` takes).
-    """
-
-    name: str
-    title: str
-    photos: Mapping[str, Callable[[], Any]] = field(hash=False)
-    plugin: str = ""
 
 
 def decode(source: Any, parameter: str = "image", max_pixels: int = 40_000_000) -> Image.Image:

@@ -19,7 +19,7 @@ import pluggy
 from . import hookspecs
 from .errors import DeclarationError, InvalidInput, did_you_mean
 from .models import ModelSource
-from .photos import PhotoSet
+from .photo_sets import PhotoSet, SetPhoto
 from .technique import Technique
 
 ENTRY_POINTS = "timmscope.techniques"
@@ -57,6 +57,19 @@ class Plugins:
             known = ", ".join(self.techniques)
             raise InvalidInput("technique", name, f"one of {known}", did_you_mean(str(name), self.techniques))
         return self.techniques[name]
+
+    @functools.cached_property
+    def samples(self) -> dict[str, SetPhoto]:
+        """The photos that are offered as inputs, by name; of two with one name the first."""
+        samples: dict[str, SetPhoto] = {}
+        for group in self.photo_sets.values():
+            if group.samples:
+                try:
+                    for photo in group.photos():
+                        samples.setdefault(photo.name, photo)
+                except Exception:  # whatever a plugin raises must not take the page along
+                    logger.exception("plugin %s: photo set %s cannot be listed", group.plugin, group.name)
+        return samples
 
 
 @functools.cache

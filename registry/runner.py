@@ -8,14 +8,15 @@ import functools
 import platform
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
 import torch
 
-from . import loading, ports
+from . import loading, photo_sources, ports
 from .errors import Declined, InvalidInput, OutOfTime, did_you_mean
+from .photo_sets import PhotoList
 from .photos import PhotoInput, decode
 from .plugins import plugins
 from .result import Preview, Result, check_outputs
@@ -79,7 +80,8 @@ def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
                     yield Preview(technique, outputs, outputs.done, outputs.total)
         check_outputs(technique, outputs, complete=True)
         recipe = make_recipe(technique, given, call, model)
-    yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes))
+    left_out = [note for value in given.values() if isinstance(value, PhotoList) and (note := value.note())]
+    yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes, *left_out))
 
 
 @contextlib.contextmanager
@@ -109,7 +111,7 @@ def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
     """Check every value by its port and fill in the defaults.
 
     Returns:
-        A canonical value for each parameter of the technique, photos decoded.
+        A canonical value for each parameter of the technique, photos decoded and photo sets listed.
 
     Raises:
         InvalidInput: An unknown parameter, a missing one, or a refused value.
@@ -120,10 +122,12 @@ def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
             expected = f"one of the parameters of {technique.name}: {', '.join(parameters)}"
             raise InvalidInput("parameter", name, expected, did_you_mean(name, parameters))
     given = {name: _validated(parameter, inputs) for name, parameter in parameters.items()}
-    return {
-        name: PhotoInput(value.picture, value.name, given.get("fit", False)) if isinstance(value, PhotoInput) else value
-        for name, value in given.items()
-    }
+    for name, parameter in parameters.items():
+        if isinstance(parameter.port, ports.Photos):
+            given[name] = photo_sources.resolve(given[name], given["files"], name)
+        elif isinstance(given[name], PhotoInput):
+            given[name] = replace(given[name], fit=given.get("fit", False))
+    return given
 
 
 def _validated(parameter: Parameter, inputs: dict[str, Any]) -> Any:
@@ -151,10 +155,10 @@ def sample(name: str, parameter: str = "image") -> Any:
     Raises:
         InvalidInput: There is none; the text has the close matches.
     """
-    photos = {photo: load for group in plugins().photo_sets.values() for photo, load in group.photos.items()}
-    if name not in photos:
-        raise InvalidInput(parameter, name, f"one of the samples {', '.join(photos)}", did_you_mean(name, photos))
-    return photos[name]()
+    samples = plugins().samples
+    if name not in samples:
+        raise InvalidInput(parameter, name, f"one of the samples {', '.join(samples)}", did_you_mean(name, samples))
+    return samples[name].load()
 
 
 @dataclass
@@ -219,12 +223,7 @@ def make_recipe(
     technique: Technique, given: dict[str, Any], call: Resolver, model: VisionModel | None
 ) -> dict[str, Any]:
     """Everything that reproduces the run, as JSON values."""
-    inputs = {
-        name: {"name": v.name, "width": v.picture.width, "height": v.picture.height, "sha256": v.sha256}
-        if isinstance(v, PhotoInput)
-        else v
-        for name, v in given.items()
-    }
+    inputs = {name: _recorded(value) for name, value in given.items() if name != "files"}  # the set stands for them
     report = next((r for r in plugins().reports if r.name == technique.plugin), None)
     recipe: dict[str, Any] = {
         "technique": technique.name,
@@ -240,6 +239,21 @@ def make_recipe(
             "threads": torch.get_num_threads(),  # sums on the CPU are split by threads, which moves the last bits
         }
     return recipe
+
+
+def _recorded(value: Any) -> Any:
+    """An input as the recipe keeps it."""
+    if isinstance(value, PhotoInput):
+        size = {"width": value.picture.width, "height": value.picture.height}
+        return {"name": value.name, **size, "sha256": value.sha256}
+    if isinstance(value, PhotoList):
+        return {
+            "name": value.name,
+            "photos": len(value),
+            "skipped": len(value.skipped),
+            "identity": value.identity,
+        }
+    return value
 
 
 @functools.cache

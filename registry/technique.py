@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import DeclarationError, InvalidInput
-from .ports import Choice, Input, ModelName, Number, Output, Photo, Switch
+from .ports import Choice, Files, Input, ModelName, Number, Output, Photo, Photos, Switch
 from .vision_model import VisionModel
 
 FAMILIES = ("Activations", "Gradients", "Synthesis")
-RESERVED = {"arrays", "recipe", "api_name", "fn_index", "result_callbacks", "model", "weights", "fit"}
+RESERVED = {"arrays", "recipe", "api_name", "fn_index", "result_callbacks", "model", "weights", "fit", "files"}
 SECTIONS = ("What you see", "How it works", "How to read it", "Source")
 
 
@@ -38,6 +38,7 @@ class Parameter:
 
 
 FIT = Parameter("fit", Switch("Fit the whole photo"), False, "Squash the whole photo instead of cropping its centre.")
+FILES = Parameter("files", Files("Own photos"), (), "Photos, or one zip of photos, to use instead of the photo set.")
 MODEL = Parameter("model", ModelName("Model"), "tf_efficientnet_lite0", "Name of a timm model.")
 WEIGHTS = Parameter(
     "weights",
@@ -67,7 +68,9 @@ class Technique:
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter of the API, in order: the technique's own, then those all techniques share."""
         sees = any(isinstance(p.port, Photo) and p.port.seen for p in self.own_parameters)
-        shared = ((FIT,) if sees else ()) + ((MODEL, WEIGHTS) if self.uses_model else ())
+        searches = any(isinstance(p.port, Photos) for p in self.own_parameters)
+        shared = ((FIT,) if sees else ()) + ((FILES,) if searches else ())
+        shared += (MODEL, WEIGHTS) if self.uses_model else ()
         return self.own_parameters + shared
 
     @property

@@ -5,7 +5,7 @@ import functools
 import importlib.util
 from pathlib import Path
 
-from timmscope import PhotoSet, hookimpl
+from timmscope import PhotoSet, SetPhoto, hookimpl
 
 SAMPLES = {
     "chelsea": ("skimage", "data/chelsea.png"),
@@ -43,5 +43,5 @@ def _path(package: str, file: str) -> Path:
 
 @hookimpl
 def register_photo_sets(register):
-    photos = {name: functools.partial(_path, *place) for name, place in SAMPLES.items()}
-    register(PhotoSet("samples", "Sample photos", photos))
+    photos = [SetPhoto(name, functools.partial(_path, *place)) for name, place in SAMPLES.items()]
+    register(PhotoSet("samples", "Sample photos", lambda: photos, samples=True))

@@ -8,7 +8,7 @@ import timmscope
 from registry.photos import decode
 from registry.plugins import plugins
 
-SAMPLES = plugins().photo_sets["samples"].photos
+SAMPLES = plugins().samples
 
 
 def test_the_cat_comes_first():
@@ -17,8 +17,8 @@ def test_the_cat_comes_first():
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_sample_is_a_photo(name):
-    assert min(decode(SAMPLES[name]()).size) > 200
-    assert decode(SAMPLES[name]()).mode == "RGB"
+    assert min(decode(SAMPLES[name].load()).size) > 200
+    assert decode(SAMPLES[name].load()).mode == "RGB"
 
 
 @pytest.mark.parametrize(

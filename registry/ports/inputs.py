@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import InvalidInput, did_you_mean
+from ..photo_sets import PhotoList
 
 TEXT_LENGTH = 200  # longest name or label a text parameter accepts, in characters
 
@@ -233,3 +234,23 @@ class Photo(Input):
 
     seen: bool = True
     accepts: ClassVar[str] = "a photo: PNG, JPEG, WebP, GIF, BMP or TIFF"
+
+
+@dataclass(frozen=True)
+class Photos(Text):
+    """A photo set by name. The technique receives it listed, and gets a parameter `files` to bring photos instead."""
+
+    types: ClassVar[tuple[type, ...]] = (PhotoList,)
+    accepts: ClassVar[str] = "the name of a photo set, such as embedded, folder:NAME or hub:owner/name"
+
+
+@dataclass(frozen=True)
+class Files(Input):
+    """Photos that are brought along: files, or one zip of them; empty for none."""
+
+    accepts: ClassVar[str] = "a list of photos, or one zip of photos"
+
+    def check(self, name: str, value: Any) -> list[Any]:
+        if value is None or isinstance(value, (list, tuple)):
+            return list(value or ())
+        return [value]

@@ -80,7 +80,7 @@ def build() -> Page:
 def _shared_controls(found: Plugins) -> tuple[Shared, gr.Label]:
     photo = photo_input(label="Photo", sources=["upload", "clipboard", "webcam"], height=230, elem_id="photo")
     with gr.Row(elem_classes="samples"):
-        for name in [name for group in found.photo_sets.values() for name in group.photos]:
+        for name in found.samples:
             button = gr.Button(name, icon=_thumbnail(name), size="sm", min_width=92, elem_id=f"sample-{name}")
             button.click(lambda name=name: sample_file(name), None, photo, queue=False, api_visibility="private")
     names = catalogue.model_names(found.model_sources)
@@ -143,7 +143,7 @@ def _connect(
         """Set what the address asks for; without a photo of its own, the page starts with a sample."""
         params = dict(request.query_params)
         name = params.get("sample", "").removeprefix("sample:").rsplit(".", 1)[0]
-        known = {photo for group in plugins().photo_sets.values() for photo in group.photos}
+        known = plugins().samples
         updates: dict[Any, Any] = {shared.photo: sample_file(name if name in known else FIRST_SAMPLE)}
         for parameter, control in ((MODEL, shared.model), (WEIGHTS, shared.weights), (FIT, shared.fit)):
             value = links.value_from(parameter, params)
