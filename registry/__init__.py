@@ -53,6 +53,7 @@ from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gr
 if TYPE_CHECKING:
     from . import render as render
     from .plugins import plugins as plugins
+    from .reading import LayerReader as LayerReader
     from .result import Preview as Preview
     from .result import Result as Result
     from .runner import lend as lend
@@ -69,6 +70,7 @@ _LAZY = {
     "run": "runner",
     "sample": "runner",
     "stream": "runner",
+    "LayerReader": "reading",
     "Preview": "result",
     "Result": "result",
     "plugins": "plugins",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, device, nn
 
     from .labels import Labels
-    from .layers import Layer
+    from .layers import Grid, Layer
+    from .receptive_field import Kind, ReceptiveField
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,15 +133,35 @@ class VisionModel:
 
     def see(self, photo: PhotoInput) -> Seen:
         """Put a photo through timm's own preprocessing: resize, centre crop (or squash), normalise."""
-        import torch
+        mean, std = self._statistics()
+        tensor = self.normalized(self.cropped(photo)[None])
+        return Seen(tensor, mean, std, _region(photo.picture.size, self._transform(photo.fit)), photo)
+
+    def cropped(self, photo: PhotoInput) -> Tensor:
+        """The part of a photo that the network sees, at its size: uint8 [channels, height, width], on the CPU."""
         from timm.data import create_transform
 
-        config = dict(self.config, crop_pct=1.0, crop_mode="squash") if photo.fit else dict(self.config)
-        picture = photo.picture.convert("L") if config["input_size"][0] == 1 else photo.picture
-        tensor = create_transform(**config, is_training=False)(picture)[None]
-        tensor = tensor.to(self.device, memory_format=torch.channels_last)
-        mean, std = (torch.tensor(config[key], device=self.device).view(-1, 1, 1) for key in ("mean", "std"))
-        return Seen(tensor, mean, std, _region(picture.size, config), photo)
+        picture = photo.picture.convert("L") if self.config["input_size"][0] == 1 else photo.picture
+        return create_transform(**self._transform(photo.fit), is_training=False, use_prefetcher=True)(picture)
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """The network's input, on its device, from a batch of `cropped` photos, uint8 [n, channels, height, width]."""
+        import torch
+
+        mean, std = self._statistics()
+        pixels = pixels.to(self.device, torch.float32, memory_format=torch.channels_last)
+        return pixels.div_(255).sub_(mean).div_(std)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation a channel, [channels, 1, 1]."""
+        import torch
+
+        mean, std = (torch.tensor(self.config[key], device=self.device).view(-1, 1, 1) for key in ("mean", "std"))
+        return mean, std
+
+    def _transform(self, fit: bool) -> dict[str, Any]:
+        """The arguments of timm's transform; `fit` squashes the whole photo."""
+        return dict(self.config, crop_pct=1.0, crop_mode="squash") if fit else dict(self.config)
 
     def record(self, *layers: str) -> AbstractContextManager[dict[str, Tensor]]:
         """A dict that receives the output of each layer, by name, when the network runs in the block."""
@@ -156,11 +177,29 @@ class VisionModel:
         """
         from .layers import grid_probe
 
+        return grid_probe(self.module.get_submodule(layer), self.grid(layer))
+
+    def grid(self, layer: str) -> Grid:
+        """How the layer's output is laid out in space; its `gather` gives [n, channels, rows, columns].
+
+        Raises:
+            Declined: The layer's output has no spatial grid.
+        """
         grid = self.layers[layer].grid
         if grid is None:
             instead = f" One that has: {self.default_layer}." if self.default_layer else ""
             raise Declined(f"Layer {layer} of {self.name} has no spatial grid.{instead}")
-        return grid_probe(self.module.get_submodule(layer), grid)
+        return grid
+
+    def receptive_field(self, layer: str, kind: Kind | None = None) -> ReceptiveField:
+        """Which pixels of the input the cells of a layer see; `kind` None takes what says most about the layer.
+
+        Raises:
+            Declined: The layer has no grid, or no receptive field of this kind.
+        """
+        from .receptive_field import find
+
+        return find(self, layer, kind)
 
     def logits(self, images: Tensor) -> Tensor:
         """The unnormalised scores, [n, classes]; for a model without a classifier its mean features."""
@@ -168,6 +207,19 @@ class VisionModel:
         if output.ndim == 4:
             output = output.mean((1, 2) if getattr(self.module, "output_fmt", "") == "NHWC" else (2, 3))
         return output.mean(1) if output.ndim == 3 else output
+
+    def features(self, images: Tensor) -> Tensor:
+        """The penultimate features, [n, d]: the pooled values that feed the classifier.
+
+        Args:
+            images: Normalised pixels, [n, channels, height, width].
+
+        Raises:
+            Declined: A network that is not timm's, without a linear layer.
+        """
+        from .reading import pooled_features
+
+        return pooled_features(self.module, images)
 
     def score_photo(self, picture: Image.Image, fit: bool = False) -> ClassScores:
         """The model's opinion on a photo."""

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from timmscope import Declined, VisionModel
+from timmscope import Declined, LayerReader, VisionModel
 
 from .images import resized
-
-# Activations without a gradient on one side or both: an image that starts there never leaves.
-SATURATING = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh)
-
-
-class _Stop(Exception):
-    """Ends a forward pass once everything asked for is known."""
 
 
 class Network:
@@ -63,78 +55,25 @@ class Network:
         return self.model.logits(self.input(images))
 
 
-class Features:
+class Features(LayerReader):
     """The outputs of layers on RGB images, as [n, channels, height, width]; what comes after them is not computed.
 
     Args:
         network: The network.
         layers: Names of the layers.
-        before_activation: Where a layer ends in an activation that can saturate, give what goes into it.
-
-    Attributes:
-        opened: The activations left out, by name of the layer.
+        before_activation: Where a layer ends in an activation that can saturate, give what goes into it: an image
+            that starts where an activation is flat has no gradient and never leaves.
 
     Raises:
         Declined: A layer's output is neither a grid nor one value a unit.
     """
 
     def __init__(self, network: Network, layers: Sequence[str], before_activation: bool = False) -> None:
-        self.network, self.layers = network, list(layers)
-        model = network.model
-        for name in self.layers:
-            layer = model.layers[name]
-            if layer.grid is None and len(layer.shape) != 1:
-                raise Declined(f"Layer {name} of {model.name} has neither a spatial grid nor one value a unit.")
-        order = list(model.layers)
-        self.last = max(self.layers, key=order.index)
-        self.opened = self._final_activations() if before_activation else {}
+        super().__init__(network.model, layers, before_activation)
+        self.network = network
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        return self._run(self.network.input(images))
-
-    def _run(self, inputs: Tensor) -> dict[str, Tensor]:
-        outputs: dict[str, Tensor] = {}
-
-        def keep(name: str, value: Tensor) -> Tensor:
-            outputs[name] = value
-            if name == self.last:
-                raise _Stop
-            return value.clone()  # the network goes on with a copy, since activations and sums may overwrite it
-
-        def tap(name: str) -> Any:
-            if name in self.opened:
-                return self.opened[name].register_forward_pre_hook(lambda _, arguments: keep(name, arguments[0]))
-            layer = self.network.model.module.get_submodule(name)
-            return layer.register_forward_hook(lambda _, arguments, output: keep(name, output))
-
-        handles = [tap(name) for name in self.layers]
-        try:
-            self.network.model.module(inputs)
-        except _Stop:
-            pass
-        finally:
-            for handle in handles:
-                handle.remove()
-        return {name: self._grid(name, outputs[name]) for name in self.layers}
-
-    def _grid(self, name: str, output: Tensor) -> Tensor:
-        grid = self.network.model.layers[name].grid
-        return grid.gather(output) if grid else output[:, :, None, None]
-
-    def _final_activations(self) -> dict[str, nn.Module]:
-        """The activation of each layer whose output is the layer's own output, where there is one."""
-        model, outputs = self.network.model, {}
-        layers = {name: model.module.get_submodule(name) for name in self.layers}
-        parts = {name: [p for p in layer.modules() if isinstance(p, SATURATING)] for name, layer in layers.items()}
-        watched = {*layers.values(), *(part for some in parts.values() for part in some)}
-        handles = [module.register_forward_hook(lambda m, _, output: outputs.update({m: output})) for module in watched]
-        try:
-            with torch.no_grad():
-                model.module(torch.zeros(1, *model.config["input_size"], device=model.device))
-        finally:
-            for handle in handles:
-                handle.remove()
-        return {n: part for n, some in parts.items() for part in some if outputs.get(part) is outputs.get(layers[n])}
+        return super().__call__(self.network.input(images))
 
 
 def by_depth(model: VisionModel, recipe: Sequence[str], depths: Sequence[float]) -> list[str]:
