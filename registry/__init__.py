@@ -16,6 +16,7 @@ from .errors import (
     MissingExtra,
     ModelUnavailable,
     OutOfTime,
+    SetUnavailable,
     TimmscopeError,
 )
 from .hookspecs import hookimpl
@@ -114,6 +115,7 @@ __all__ = [
     "SetPhoto",
     "Shown",
     "Switch",
+    "SetUnavailable",
     "Table",
     "Target",
     "Targets",

@@ -39,6 +39,10 @@ class ModelUnavailable(TimmscopeError):
     """Weights that cannot be had now (hub unreachable, corrupt file, model too large), and what can."""
 
 
+class SetUnavailable(TimmscopeError):
+    """A data set of the hub that cannot be had now, and what can."""
+
+
 class OutOfTime(TimmscopeError):
     """A run that used up its time budget."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SAFETENSORS, PICKLES = "model.safetensors", ("pytorch_model.bin", "open_clip_pytorch_model.bin")
 INSTEAD = "The embedded models and weights 'random' need no hub."
 logger = logging.getLogger("timmscope.hub")
+T = TypeVar("T")
 
 
 def fetch(name: str, repository: str | None) -> dict[str, Tensor]:
@@ -88,19 +90,24 @@ def _exists(repository: str, file: str, patience: float) -> bool:
 
 
 def _ask(repository: str, file: str, patience: float) -> None:
-    """Ask the hub for a file's metadata.
+    """Ask the hub for a file's metadata."""
+    url = huggingface_hub.hf_hub_url(repository, file)
+    patiently(lambda: huggingface_hub.get_hf_file_metadata(url, timeout=patience), patience)
+
+
+def patiently(question: Callable[[], T], patience: float) -> T:
+    """The hub's answer to a question, or an exception when it takes longer than `patience`, in seconds.
 
     In a thread of its own, which is given up when the patience is: the client's timeout holds for each of several
     tries, and not for looking up the host.
     """
-    answer: Future[object] = Future()
+    answer: Future[T] = Future()
 
     def ask() -> None:
         try:
-            url = huggingface_hub.hf_hub_url(repository, file)
-            answer.set_result(huggingface_hub.get_hf_file_metadata(url, timeout=patience))
+            answer.set_result(question())
         except BaseException as error:
             answer.set_exception(error)
 
     threading.Thread(target=ask, daemon=True, name="timmscope-hub").start()
-    answer.result(patience)
+    return answer.result(patience)

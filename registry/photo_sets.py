@@ -59,6 +59,7 @@ class PhotoList(Sequence[SetPhoto]):
         title: What people read.
         photos: Its photos.
         skipped: Entries left out already, by name, with the reason.
+        of: How many photos the whole set has, where `photos` are only some of them.
         max_pixels: Largest photo that is decoded, in pixels.
 
     Raises:
@@ -71,9 +72,11 @@ class PhotoList(Sequence[SetPhoto]):
         title: str,
         photos: Sequence[SetPhoto],
         skipped: Mapping[str, str] | None = None,
+        of: int = 0,
         max_pixels: int = 40_000_000,
     ) -> None:
         self.name, self.title, self._photos, self._max_pixels = name, title, tuple(photos), max_pixels
+        self.of = max(of, len(self._photos))
         self.skipped: dict[str, str] = dict(skipped or {})
         self._unusable: set[int] = set()
         if len({photo.name for photo in self._photos}) < len(self._photos):
@@ -106,7 +109,11 @@ class PhotoList(Sequence[SetPhoto]):
             InvalidInput: It is no photo.
         """
         photo = self._photos[index]
-        return PhotoInput(decode(photo.load(), "photos", self._max_pixels), photo.name)
+        try:
+            source = photo.load()
+        except OSError as error:
+            raise InvalidInput("photos", photo.name, EXPECTED, "It cannot be read.") from error
+        return PhotoInput(decode(source, "photos", self._max_pixels), photo.name)
 
     def decoded(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, Image.Image]]:
         """Decode photos one after the other; what is no photo is left out and counted in `skipped`.
@@ -144,20 +151,22 @@ class PhotoList(Sequence[SetPhoto]):
         self.skipped[self._photos[index].name] = reason
         self._unusable.add(index)
 
-    def require_some(self) -> None:
+    def require_some(self, parameter: str = "photos") -> None:
         """Raise `InvalidInput` when nothing is left of the set."""
-        if len(self._unusable) == len(self):
-            given = f"{len(self):,} files, none of them a photo" if len(self) else "an empty set"
-            raise InvalidInput("photos", given, f"photos, each {EXPECTED.removeprefix('a photo: ')}", self._first())
-
-    def _first(self) -> str:
+        if len(self._unusable) < len(self):
+            return
+        given = f"{len(self.skipped):,} files, none of them a photo" if self.skipped else "an empty set"
         name, reason = next(iter(self.skipped.items()), ("", ""))
-        return f"{name}: {reason}" if name else ""
+        raise InvalidInput(parameter, given, f"photos, each {EXPECTED}", f"{name}: {reason}" if name else "")
 
-    def note(self) -> str:
-        """A sentence on what was left out, or an empty string."""
-        if not self.skipped:
-            return ""
-        names = list(self.skipped)
-        several = len(self) + len(self.skipped) - len(self._unusable)
-        return f"{len(names):,} of {several:,} files are left out: {', '.join(names[:3])}{', ...' * (len(names) > 3)}."
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what was left out; none when the set is whole."""
+        notes = []
+        if self.of > len(self):
+            notes.append(f"Photo set: {len(self):,} of its {self.of:,} photos, evenly spaced.")
+        if names := list(self.skipped):
+            files = len(self) + len(names) - len(self._unusable)
+            some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+            notes.append(f"Left out, since they are no photos: {len(names):,} of {files:,} files: {some}.")
+        return notes

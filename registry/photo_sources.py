@@ -1,23 +1,236 @@
-"""Where photo sets come from: plugins, uploaded files or a zip, folders of the server, the hub."""
+"""Where photo sets come from: plugins, photos that are brought along, folders of the server, the hub."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, TypeVar
 
 from .errors import InvalidInput, did_you_mean
-from .photo_sets import PhotoList
+from .photo_sets import PhotoList, SetPhoto
+from .photos import PhotoInput, decode
 from .plugins import plugins
 from .settings import settings
 
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm", ""}  # a file without one may be a photo too
+FOLDER, HUB = "folder:", "hub:"
+NO_PHOTO = "not a photo by its name"
+UPLOADED = "uploaded"
+T = TypeVar("T")
+
 
 def resolve(name: str, files: Sequence[Any] = (), parameter: str = "photos") -> PhotoList:
-    """The photo set called `name`, listed; or one made of `files`, which are used instead when there are any.
+    """List the photo set called `name`, or the one made of `files`, which are used instead when there are any.
+
+    Args:
+        name: The name of a plugin's set, `folder:NAME` or `hub:owner/name[:split]`.
+        files: Paths of photos, zips or folders; bytes of a photo or zip; `data:` URLs, PIL images, arrays.
+        parameter: Name of the parameter, for messages.
 
     Raises:
-        InvalidInput: No such set, one that may not be used here, or an empty one.
+        InvalidInput: No such set, one that may not be used here, too many photos, or none.
+        SetUnavailable: A data set of the hub that cannot be had.
     """
     sets = plugins().photo_sets
-    if name not in sets:
-        raise InvalidInput(parameter, name, f"one of {', '.join(sets)}", did_you_mean(name, sets))
-    return PhotoList(name, sets[name].title, sets[name].photos(), max_pixels=settings().max_pixels)
+    if files:
+        found = uploaded(files)
+    elif name.startswith(FOLDER):
+        found = folder(name, parameter)
+    elif name.startswith(HUB):
+        from . import hub_photos
+
+        found = hub_photos.data_set(name, parameter)
+    elif name in sets:
+        found = _listed(name, sets[name].title, sets[name].photos())
+    else:
+        known = set_names()
+        expected = f"one of {', '.join(known)}, or {HUB}owner/name"
+        raise InvalidInput(parameter, name, expected, did_you_mean(name, known))
+    found.require_some("files" if files else parameter)
+    return found
+
+
+def set_names() -> dict[str, str]:
+    """The sets to choose from, names to titles: those of plugins, then the folders of this server."""
+    folders = {f"{FOLDER}{name}": f"Folder {name}" for name in settings().folders}
+    return {name: group.title for name, group in plugins().photo_sets.items()} | folders
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spaced: sorted sets would else lose their last classes."""
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
+
+
+def folder(name: str, parameter: str = "photos") -> PhotoList:
+    """A folder that the operator allows.
+
+    Raises:
+        InvalidInput: It is not among the allowed ones.
+    """
+    folders = settings().folders
+    root = folders.get(name.removeprefix(FOLDER))
+    if root is None:
+        names = ", ".join(FOLDER + known for known in folders)
+        expected = f"a folder that is allowed here: {names}" if names else "no folder: none is allowed here"
+        raise InvalidInput(parameter, name, expected, did_you_mean(name, [FOLDER + known for known in folders]))
+    photos, skipped = _separate(_walk(root))
+    chosen = evenly(photos, settings().max_photos)
+    return _listed(name, f"Folder {root.name}", chosen, skipped, of=len(photos))
+
+
+def uploaded(files: Iterable[Any]) -> PhotoList:
+    """A set of photos that are brought along; zips are opened, entries are read only when needed.
+
+    Raises:
+        InvalidInput: More photos than allowed, or a zip that is damaged or too large unpacked.
+    """
+    found: list[SetPhoto] = []
+    for number, item in enumerate(files, 1):
+        found += _expand(item, number)
+        if len(found) > (limit := settings().max_photos):
+            raise InvalidInput("files", f"more than {limit:,} files", f"at most {limit:,} photos", "Bring fewer.")
+    photos, skipped = _separate(found)
+    return _listed(UPLOADED, "Own photos", photos, skipped)
+
+
+def _expand(item: Any, number: int) -> Iterator[SetPhoto]:
+    """The photos of one thing that is brought along."""
+    if isinstance(item, SetPhoto):
+        yield item
+    elif isinstance(item, str) and item.startswith("data:"):
+        yield SetPhoto(f"photo {number}", lambda: item, version=hashlib.sha256(item.encode()).hexdigest())
+    elif isinstance(item, (str, os.PathLike)):
+        path = Path(item)
+        if path.is_dir():
+            yield from _walk(path)
+        elif path.suffix.lower() == ".zip":
+            yield from _unzip(path, path.name)
+        elif path.is_file():
+            yield SetPhoto(path.name, functools.partial(_read_file, path), version=_hash_file(path))
+        else:
+            raise InvalidInput("files", path.name, "a photo, a zip or a folder", "There is no such file.")
+    elif isinstance(item, bytes) and item.startswith(b"PK"):
+        yield from _unzip(item, f"zip {number}")
+    elif isinstance(item, bytes):
+        yield SetPhoto(f"photo {number}", lambda: item, version=hashlib.sha256(item).hexdigest())
+    else:
+        photo = item if isinstance(item, PhotoInput) else PhotoInput(decode(item, "files", settings().max_pixels))
+        yield SetPhoto(f"photo {number}", lambda: photo.picture, version=photo.sha256)
+
+
+def _unzip(source: Path | bytes, name: str) -> Iterator[SetPhoto]:
+    """The entries of a zip. Nothing is unpacked to paths; a name is only a caption."""
+    import io
+
+    try:
+        archive = zipfile.ZipFile(source if isinstance(source, Path) else io.BytesIO(source))
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise InvalidInput("files", name, "a zip of photos", "It is damaged, cut off or no zip.") from None
+    version = _hash_file(source) if isinstance(source, Path) else hashlib.sha256(source).hexdigest()
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    limit, total = settings().max_photos, sum(entry.file_size for entry in entries)
+    if len(entries) > limit:
+        raise InvalidInput("files", f"{name} with {len(entries):,} entries", f"at most {limit:,}", "Bring fewer.")
+    if total > settings().unpacked_bytes:
+        allowed = f"at most {settings().unpacked_bytes / 2**20:,.0f} MiB (TIMMSCOPE_UNPACKED_BYTES)"
+        raise InvalidInput("files", f"{name} with {total / 2**20:,.0f} MiB unpacked", allowed)
+    for position, entry in enumerate(entries):
+        parts = [part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        load = functools.partial(_read_entry, archive, entry)
+        yield _in_folder(PurePosixPath(*parts or [f"entry {position + 1}"]), load, f"{version}:{position}")
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    _check_size(entry.file_size)  # as declared; a reader of zipfile yields no byte more
+    try:
+        with archive.open(entry) as file:
+            return _read(file)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError):
+        raise InvalidInput("files", entry.filename, "a photo", "The entry is damaged.") from None
+    except (RuntimeError, NotImplementedError):  # what zipfile raises for a password or an unknown compression
+        raise InvalidInput("files", entry.filename, "an entry without a password, packed as usual") from None
+
+
+def _read_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return _read(file)
+
+
+def _read(file: IO[bytes]) -> bytes:
+    data = file.read(settings().upload_bytes + 1)
+    _check_size(len(data))
+    return data
+
+
+def _check_size(size: int) -> None:
+    if size > (limit := settings().upload_bytes):
+        raise InvalidInput("files", f"more than {limit / 2**20:,.0f} MiB", f"at most {limit / 2**20:,.0f} MiB a photo")
+
+
+def _walk(root: Path) -> Iterator[SetPhoto]:
+    """The files below a folder, sorted. Links that leave it are not followed, hidden files not looked at."""
+    home = root.resolve()
+    for place, folders, files in os.walk(home):  # does not enter linked folders
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = Path(place, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                continue
+            try:
+                state = path.stat()
+            except OSError:  # gone, or a broken link
+                continue
+            inside = PurePosixPath(path.relative_to(home).as_posix())
+            version = f"{state.st_size}:{state.st_mtime_ns}"
+            yield _in_folder(inside, functools.partial(_read_file, path), version)
+
+
+def _in_folder(path: PurePosixPath, load: Callable[[], Any], version: str) -> SetPhoto:
+    """A photo named by its path, whose folder is its label."""
+    return SetPhoto(str(path), load, path.parent.name, version)
+
+
+def _separate(found: Iterable[SetPhoto]) -> tuple[list[SetPhoto], dict[str, str]]:
+    """What may be a photo by its name, under unique names, and what is none with the reason."""
+    photos: dict[str, SetPhoto] = {}
+    skipped: dict[str, str] = {}
+    for photo in found:
+        path = PurePosixPath(photo.name)
+        if "__MACOSX" in path.parts or path.name.startswith("."):
+            continue  # what systems add to folders and zips, and nobody has put there
+        if path.suffix.lower() not in SUFFIXES:
+            skipped[photo.name] = NO_PHOTO
+            continue
+        name, count = photo.name, 2
+        while name in photos:
+            name, count = f"{photo.name} ({count})", count + 1
+        photos[name] = replace(photo, name=name)
+    return one_label_is_none(list(photos.values())), skipped
+
+
+def one_label_is_none(photos: list[SetPhoto]) -> list[SetPhoto]:
+    """The photos without their label when all have the same: one folder around all says nothing."""
+    if len({photo.label for photo in photos}) > 1:
+        return photos
+    return [replace(photo, label="") for photo in photos]
+
+
+def _listed(
+    name: str, title: str, photos: Sequence[SetPhoto], skipped: dict[str, str] | None = None, of: int = 0
+) -> PhotoList:
+    return PhotoList(name, title, photos, skipped, of, settings().max_pixels)
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

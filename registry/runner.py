@@ -80,8 +80,9 @@ def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
                     yield Preview(technique, outputs, outputs.done, outputs.total)
         check_outputs(technique, outputs, complete=True)
         recipe = make_recipe(technique, given, call, model)
-    left_out = [note for value in given.values() if isinstance(value, PhotoList) and (note := value.note())]
-    yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes, *left_out))
+    left_out = [note for value in given.values() if isinstance(value, PhotoList) for note in value.notes]
+    photos = {name: value for name, value in given.items() if isinstance(value, PhotoInput)}
+    yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes, *left_out), photos)
 
 
 @contextlib.contextmanager

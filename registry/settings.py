@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,7 +24,24 @@ class Settings(BaseSettings):
     time_budget: float = Field(default=300, gt=0, description="Longest run, in seconds.")
     parallel_runs: int = Field(default=2, gt=0, description="Runs at the same time; more wait in the queue.")
     queue_size: int = Field(default=32, gt=0, description="Runs that may wait; more are turned away.")
+    max_photos: int = Field(default=10_000, gt=0, description="Most photos of a set.")
+    photo_folders: str = Field(default="", description="Folders of photos that anyone may use, as a PATH is written.")
+    data_set_bytes: int = Field(default=2**30, gt=0, description="Most that is fetched of one hub data set, in bytes.")
+    unpacked_bytes: int = Field(default=2**30, gt=0, description="Most that an uploaded zip may unpack to, in bytes.")
     upload_bytes: int = Field(default=25 * 2**20, gt=0, description="Largest upload, in bytes.")
+
+    @functools.cached_property
+    def folders(self) -> dict[str, Path]:
+        """The folders of photos by name, which is all that users learn of them."""
+        return {Path(place).name: Path(place) for place in self.photo_folders.split(os.pathsep) if place}
+
+    @field_validator("photo_folders")
+    @classmethod
+    def _names_differ(cls, value: str) -> str:
+        names = [Path(place).name for place in value.split(os.pathsep) if place]
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError("every folder needs a name of its own")
+        return value
 
 
 @functools.cache
