@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: it would look up two hosts
 # Before torch is imported: threads that spin while they wait make two runs at once ten times slower than one by one.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads spin too, and what is heavy runs in torch
 
 import importlib
 import logging

@@ -41,7 +41,7 @@ def texture_patchwise(
         image: The sample.
         window: Side of the neighbourhood, 3 to 63 pixels; even numbers count as the next odd one.
         size: Side of the new picture, 16 to 256 pixels.
-        sample: Side that the sample's middle square is scaled to, 16 to 128 pixels.
+        sample: Side that the sample's middle square is scaled down to, 16 to 128 pixels; a smaller one stays as it is.
         seed: Seed of the patch in the corner and of the choice among good places.
 
     Raises:
@@ -51,9 +51,10 @@ def texture_patchwise(
     from PIL import Image
 
     window |= 1
+    side = min(image.picture.size)
+    sample = min(sample, max(side, window + 1))  # not enlarged: copies would be blurred
     if window >= min(sample, size):
         raise InvalidInput("window", window, f"less than the sample's and the picture's side, {min(sample, size)}")
-    side = min(image.picture.size)
     left, top = (image.picture.width - side) / 2, (image.picture.height - side) / 2
     box = (left, top, left + side, top + side)
     source = np.asarray(image.picture.resize((sample, sample), Image.Resampling.LANCZOS, box=box), np.float32)
