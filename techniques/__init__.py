@@ -2,6 +2,7 @@
 
 BUILTIN = (
     "sample_photos",
+    "embedded_photos",
     "efficientnet_lite",
     "occlusion",
     "saliency",

@@ -30,11 +30,12 @@ def photographs():
     found = []
     for name in PHOTOGRAPHS:
         with contextlib.suppress(FileNotFoundError):
-            found.append(Image.open(_path(*SAMPLES[name])).convert("RGB"))
+            found.append(Image.open(path_in(*SAMPLES[name])).convert("RGB"))
     return found
 
 
-def _path(package: str, file: str) -> Path:
+def path_in(package: str, file: str) -> Path:
+    """Where a file of an installed package lies. Raises `FileNotFoundError` when the package is not installed."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.origin:
         raise FileNotFoundError(f"{package} is not installed")
@@ -43,5 +44,5 @@ def _path(package: str, file: str) -> Path:
 
 @hookimpl
 def register_photo_sets(register):
-    photos = [SetPhoto(name, functools.partial(_path, *place)) for name, place in SAMPLES.items()]
+    photos = [SetPhoto(name, functools.partial(path_in, *place)) for name, place in SAMPLES.items()]
     register(PhotoSet("samples", "Sample photos", lambda: photos, samples=True))
