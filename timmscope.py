@@ -2,3 +2,6 @@
 
 from registry import *  # noqa: F403
 from registry import __all__, __getattr__, __version__, main  # noqa: F401
+
+if __name__ == "__main__":
+    main()

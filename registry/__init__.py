@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from . import render as render
     from .plugins import plugins as plugins
     from .reading import LayerReader as LayerReader
+    from .recipes import rerun as rerun
     from .result import Preview as Preview
     from .result import Result as Result
     from .runner import lend as lend
@@ -68,6 +69,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "lend": "runner",
     "decode": "photos",
+    "rerun": "recipes",
     "run": "runner",
     "sample": "runner",
     "stream": "runner",
@@ -113,9 +115,9 @@ __all__ = [
     "Scores",
     "Seen",
     "SetPhoto",
+    "SetUnavailable",
     "Shown",
     "Switch",
-    "SetUnavailable",
     "Table",
     "Target",
     "Targets",
@@ -136,13 +138,18 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f".{_LAZY[name] or name}", __name__)
     except ModuleNotFoundError as error:
-        if error.name and error.name.startswith((__name__, "timmscope", "techniques")):
-            raise
-        raise MissingExtra(error.name or "a library") from error
+        if MissingExtra.excuses(error):
+            raise MissingExtra(error.name or "a library") from error
+        raise
     return getattr(module, name) if _LAZY[name] else module
 
 
 def main() -> None:
-    """Start the app."""
-    package = __name__.rpartition(".")[0]
-    importlib.import_module(f"{package}.app" if package else "app").main()
+    """The command line."""
+    try:
+        cli = importlib.import_module(".cli", __name__).cli
+    except ModuleNotFoundError as error:
+        if MissingExtra.excuses(error):
+            raise SystemExit(f"Error: {MissingExtra(error.name or 'a library')}") from None
+        raise
+    cli(prog_name="timmscope")

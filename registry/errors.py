@@ -57,6 +57,11 @@ class MissingExtra(TimmscopeError):
     def __init__(self, library: str) -> None:
         super().__init__(f"{library} is not installed: run  pip install 'timmscope[app]'")
 
+    @staticmethod
+    def excuses(error: ModuleNotFoundError) -> bool:
+        """Whether what is missing is a library, and not a part of timmscope itself."""
+        return (error.name or "").partition(".")[0] not in ("registry", "techniques", "timmscope")
+
 
 def shown(value: object) -> str:
     """`value` as a message may repeat it: its repr, shortened, on one line."""

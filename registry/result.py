@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from . import render
 from .errors import TimmscopeError
+from .photos import PhotoInput
 from .ports import Animation, Curves, Gallery, Heatmap, Output, Picture, Scores, Table
 from .technique import Technique
 from .values import Captioned, Drawn, Outputs, Shown, plain
 from .vision_model import ClassScores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+PHOTOS = "photos"  # folder of the photos beside a recipe
 
 
 class BrokenOutput(TimmscopeError):
@@ -53,12 +58,14 @@ class Result:
         outputs: Values by output name, as the technique returned them.
         recipe: Everything that reproduces the run; JSON values only.
         notes: Sentences to show beside the pictures.
+        photos: The photos it was made of, by parameter.
     """
 
     technique: Technique
     outputs: Outputs
     recipe: dict[str, Any]
     notes: Sequence[str] = field(default_factory=tuple)
+    photos: Mapping[str, PhotoInput] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         return self.outputs[name]
@@ -83,6 +90,8 @@ class Result:
     def save(self, folder: str | Path) -> list[Path]:
         """Write every picture as PNG, the arrays as `arrays.npz` and the recipe as `recipe.json`.
 
+        Photos that are no samples are written too, without loss, so that the recipe can be run again as it lies there.
+
         Args:
             folder: Where to; made if missing.
 
@@ -100,23 +109,26 @@ class Result:
             if isinstance(port, Animation):
                 files.append(folder / f"{port.name}.webp")
                 files[-1].write_bytes(render.film(self.outputs[port.name]))
+        for name, photo in self.photos.items():
+            if not photo.name.startswith("sample:"):  # those are found by their name
+                files.append(folder / PHOTOS / f"{name}.png")
+                files[-1].parent.mkdir(exist_ok=True)
+                photo.picture.save(files[-1])
         files += [folder / "arrays.npz", folder / "recipe.json"]
         files[-2].write_bytes(self.npz())
         files[-1].write_text(json.dumps(self.recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return files
 
+    def figure(self) -> Figure:
+        """Everything in one matplotlib figure: pictures, scores, curves and tables under the title of the technique."""
+        from . import display
+
+        return display.figure(self)
+
     def _repr_html_(self) -> str:
-        figures = []
-        for picture, caption in (item for items in self.pictures.values() for item in items):
-            buffer = io.BytesIO()
-            picture.save(buffer, "PNG")
-            data = base64.b64encode(buffer.getvalue()).decode()
-            figures.append(
-                f'<figure style="margin:4px"><img height="240" src="data:image/png;base64,{data}">'
-                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            )
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return f'<div style="display:flex;flex-wrap:wrap">{"".join(figures)}</div>{notes}'
+        from . import display
+
+        return display.page(self)
 
 
 def to_array(port: Output, value: Any) -> np.ndarray:

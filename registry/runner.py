@@ -138,12 +138,19 @@ def _validated(parameter: Parameter, inputs: dict[str, Any]) -> Any:
             raise InvalidInput(name, None, port.accepts or "a value")
         return parameter.default
     value = inputs[name]
-    if not isinstance(port, ports.Photo):
-        return port.check(name, value)
+    return photo_input(name, value) if isinstance(port, ports.Photo) else port.check(name, value)
+
+
+def photo_input(name: str, value: Any) -> PhotoInput:
+    """The photo given for the parameter `name`, decoded.
+
+    Raises:
+        InvalidInput: No photo.
+    """
     if isinstance(value, PhotoInput):
         return value
     if value is None:
-        raise InvalidInput(name, None, port.accepts, "Upload a photo or choose an example.")
+        raise InvalidInput(name, None, ports.Photo.accepts, "Upload a photo or choose an example.")
     label = str(value).rsplit("/", 1)[-1] if isinstance(value, str) and not value.startswith("data:") else "photo"
     if isinstance(value, str) and value.startswith("sample:"):
         label, value = value, sample(value.removeprefix("sample:"), name)
@@ -231,7 +238,7 @@ def make_recipe(
         "plugin": {"name": technique.plugin, "version": report.version if report else "?"},
         "inputs": inputs,
         "resolved": call.resolved,
-        "libraries": _versions(),
+        "libraries": versions(),
     }
     if model:
         recipe |= {
@@ -258,11 +265,12 @@ def _recorded(value: Any) -> Any:
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what computes, by name."""
     from . import __version__  # a checkout is not installed, and has a version nevertheless
 
-    versions = {"python": platform.python_version(), "timmscope": __version__}
+    found = {"python": platform.python_version(), "timmscope": __version__}
     for library in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[library] = metadata.version(library)
-    return versions
+            found[library] = metadata.version(library)
+    return found

@@ -19,6 +19,7 @@ from .vision_model import VisionModel
 
 FAMILIES = ("Activations", "Gradients", "Synthesis")
 RESERVED = {"arrays", "recipe", "api_name", "fn_index", "result_callbacks", "model", "weights", "fit", "files"}
+RESERVED |= {"out", "quiet", "help"}  # options of the command line
 SECTIONS = ("What you see", "How it works", "How to read it", "Source")
 
 

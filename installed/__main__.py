@@ -1,0 +1,5 @@
+"""`python -m timmscope`."""
+
+from . import main
+
+main()

@@ -1,0 +1,141 @@
+"""A technique's parameters as options of its command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from .. import ports
+from ..errors import InvalidInput, did_you_mean
+from ..plugins import plugins
+from ..technique import Parameter, Technique
+from .describe import shown
+
+SAMPLE = "sample:"
+SEVERAL = (ports.Targets, ports.Layers, ports.Choices, ports.Files)
+METAVARS: tuple[tuple[type[ports.Input], str], ...] = (
+    (ports.Unit, "INTEGER"),
+    (ports.Photo, "PHOTO"),
+    (ports.Files, "PHOTO|ZIP"),
+    (ports.ModelName, "MODEL"),
+    (ports.Targets, "CLASS"),
+    (ports.Target, "CLASS"),
+    (ports.Layer, "LAYER"),
+    (ports.Layers, "LAYER"),
+    (ports.Position, "ROW,COLUMN"),
+)
+
+
+def options(technique: Technique) -> list[click.Parameter]:
+    """An option for each parameter. What is not given stays None, and the registry fills in the default."""
+    return [option(parameter, main=parameter is technique.photo) for parameter in technique.parameters]
+
+
+def option(parameter: Parameter, main: bool = False) -> click.Option:
+    """The option of one parameter; its value is checked by the parameter's port.
+
+    Args:
+        parameter: The parameter.
+        main: It is the photo that may be a folder of photos.
+    """
+    name, port = parameter.name, parameter.port
+    flag = f"--{name.replace('_', '-')}"
+    common: dict[str, Any] = {"required": parameter.required, "callback": _check(parameter, main)}
+    text = parameter.help
+    if isinstance(port, ports.Number):
+        text += f" Accepts {port.accepts}."
+    if not parameter.required and parameter.default not in ("", (), []):
+        text += f"  [default: {shown(parameter.default)}]"
+    if isinstance(port, ports.Switch):
+        return click.Option([name, f"{flag}/--no-{flag[2:]}"], help=text, **common)
+    if main:
+        text += " A folder runs it on every photo there; sample:NAME is a sample photo."
+    return click.Option(
+        [name, flag],
+        help=text,
+        metavar=_metavar(port),
+        multiple=isinstance(port, SEVERAL),
+        shell_complete=_completion(port),
+        **common,
+    )
+
+
+def technique_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completion of a technique's name."""
+    found = plugins().techniques.values()
+    return [CompletionItem(t.name, help=t.title) for t in found if t.name.startswith(incomplete)]
+
+
+def parse(port: ports.Input, text: Any) -> Any:
+    """The text of an option as the value its port takes; what cannot be read stays text, which the port refuses."""
+    if isinstance(port, SEVERAL):
+        separator = None if isinstance(port, ports.Files) else ";"
+        return [part.strip() for item in text for part in (item.split(separator) if separator else [item]) if part]
+    if isinstance(port, (ports.Number, ports.Unit)) and isinstance(text, str):
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _check(parameter: Parameter, main: bool) -> Any:
+    def check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+        if value is None or value == ():
+            return None
+        try:
+            given = parse(parameter.port, value)
+            if isinstance(parameter.port, ports.Photo):
+                return photo(parameter.name, given, folder=main)
+            return parameter.port.check(parameter.name, given)
+        except InvalidInput as error:
+            raise click.BadParameter(str(error).removeprefix(f"{error.parameter}: ")) from None
+
+    return check
+
+
+def photo(name: str, value: str, folder: bool = False) -> str:
+    """A photo that is there: a file, a sample, or a folder where that is allowed.
+
+    Raises:
+        InvalidInput: It is not there.
+    """
+    if value.startswith(SAMPLE):
+        samples, sample = plugins().samples, value.removeprefix(SAMPLE)
+        if sample not in samples:
+            raise InvalidInput(name, value, f"one of the samples {', '.join(samples)}", did_you_mean(sample, samples))
+    elif not Path(value).exists():
+        raise InvalidInput(name, value, "a photo", "There is no such file.")
+    elif Path(value).is_dir() and not folder:
+        raise InvalidInput(name, value, "a photo", "That is a folder.")
+    return value
+
+
+def _metavar(port: ports.Input) -> str:
+    if isinstance(port, ports.Number):
+        return "INTEGER" if port.whole else "NUMBER"
+    if isinstance(port, (ports.Choice, ports.Choices)):
+        return f"[{'|'.join(port.choices)}]"
+    return next((name for kind, name in METAVARS if isinstance(port, kind)), "TEXT")
+
+
+def _completion(port: ports.Input) -> Any:
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        words: list[str] = []
+        if isinstance(port, (ports.Photo, ports.Files)):
+            samples = [SAMPLE + name for name in plugins().samples] if isinstance(port, ports.Photo) else []
+            fitting = [CompletionItem(sample) for sample in samples if sample.startswith(incomplete)]
+            return [*fitting, CompletionItem(incomplete, type="file")]
+        if isinstance(port, (ports.Choice, ports.Choices)):
+            words = list(port.choices)
+        elif isinstance(port, ports.ModelName):
+            words = list(plugins().model_sources)  # timm's own names would need torch
+        elif isinstance(port, ports.Photos):
+            words = list(plugins().photo_sets)
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+    return complete
