@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Softmax)  # modules that show nothing of their own
+SAME = 1e-3  # a difference from place to place, as a share of the largest value, below which there is none
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def find_grid(model: nn.Module, output: Tensor, input_size: tuple[int, int]) -> 
     if output.ndim == 3:
         _, tokens, channels = output.shape
         for prefix in dict.fromkeys((getattr(model, "num_prefix_tokens", 0), 0, 1)):
+            if tokens - prefix == 1:
+                continue  # a class token of its own, not a grid of one cell
             rows = round(((tokens - prefix) * height / width) ** 0.5) if tokens > prefix else 0
             if rows and (tokens - prefix) % rows == 0 and fits(rows, (tokens - prefix) // rows):
                 return Grid("NLC", channels, rows, (tokens - prefix) // rows, prefix)
@@ -145,28 +148,62 @@ def list_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
         model: The network; a private view, since it is hooked.
         example: An input, [1, channels, height, width].
     """
-    modules = {name: part for name, part in model.named_modules() if name and not isinstance(part, PASSIVE)}
-    with recorded(modules) as outputs, torch.no_grad():
-        model(example)
-    size = (example.shape[-2], example.shape[-1])
-    return {
-        name: Layer(name, tuple(output.shape[1:]), find_grid(model, output, size)) for name, output in outputs.items()
+    ends, size = set(named_stages(model)), (example.shape[-2], example.shape[-1])
+    modules = {
+        name: part
+        for name, part in model.named_modules()
+        if name and (name in ends or not isinstance(part, PASSIVE))  # some stages end in an identity
     }
+    layers: dict[str, Layer] = {}
+
+    def look(name: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                before = layers.pop(name, None)
+                layer = Layer(name, tuple(output.shape[1:]), find_grid(model, output, size))
+                # a module that runs at several sizes in one pass has no grid of its own
+                layers[name] = layer if before in (None, layer) else replace(layer, grid=None)
+
+        return modules[name].register_forward_hook(hook)
+
+    handles = [look(name) for name in modules]
+    try:
+        with torch.no_grad():
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return layers
+
+
+def named_stages(model: nn.Module) -> list[str]:
+    """The modules at the ends of the model's stages, as timm names them."""
+    info = getattr(model, "feature_info", None) or []
+    return list(dict.fromkeys(entry["module"] for entry in info if isinstance(entry, dict) and "module" in entry))
 
 
 def stages(model: nn.Module, layers: Mapping[str, Layer]) -> list[str]:
-    """The ends of the model's stages, as timm names them, that have a grid; all layers with one if it names none."""
-    info = getattr(model, "feature_info", None) or []
-    named = [entry["module"] for entry in info if isinstance(entry, dict) and "module" in entry]
-    ends = [name for name in dict.fromkeys(named) if name in layers and layers[name].grid]
-    return ends or [name for name, layer in layers.items() if layer.grid]
+    """The ends of the model's stages, as timm names them, that have a grid; all layers with one if it names none.
+
+    Where a stage gives several tensors at once, the last of its outermost layers that has a grid stands for it.
+    """
+    grids = [name for name, layer in layers.items() if layer.grid]
+
+    def end(stage: str) -> str | None:
+        if stage in layers:
+            return stage if layers[stage].grid else None
+        inside = [name for name in grids if name.startswith(f"{stage}.")]
+        return min(reversed(inside), key=lambda name: name.count("."), default=None)
+
+    ends = [name for name in map(end, named_stages(model)) if name]
+    return ends or grids
 
 
 def default_layer(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) -> str | None:
-    """The last stage whose grid still reaches the class score.
+    """The last stage whose grid still reaches the class score and tells places apart.
 
     Where only the class token is read, the other tokens of the last block have no gradient at all, so the
-    stage before it is taken.
+    stage before it is taken. Random weights leave some networks with the same values at every place.
 
     Args:
         model: The network; a private view, since it is hooked.
@@ -183,8 +220,18 @@ def default_layer(model: nn.Module, layers: Mapping[str, Layer], example: Tensor
         score = model(example.requires_grad_()).flatten(1).amax()
         tensors = [outputs[name] for name in names]
         gradients = torch.autograd.grad(score, tensors, allow_unused=True)
-    for name, gradient in reversed(list(zip(names, gradients))):
+
+    def on_grid(name: str, values: Tensor) -> Tensor:
         grid = layers[name].grid
-        if gradient is not None and grid is not None and grid.gather(gradient).abs().amax() > 0:
-            return name
-    return names[-1]
+        assert grid is not None
+        return grid.gather(values.detach())
+
+    reach = [name for name, found in zip(names, gradients) if found is not None and on_grid(name, found).any()]
+    varied = [name for name in reach if varies(on_grid(name, outputs[name]))]
+    return (varied or reach or names)[-1]
+
+
+def varies(values: Tensor) -> bool:
+    """Whether any channel of [n, channels, height, width] differs from place to place, beyond rounding."""
+    spread = values.amax((2, 3)) - values.amin((2, 3))
+    return bool(spread.amax() > SAME * values.abs().amax())

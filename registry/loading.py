@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import itertools
 import logging
 import threading
@@ -17,7 +18,7 @@ import torch
 from timm.data import resolve_data_config
 from torch import nn
 
-from . import hub
+from . import hub, incidents
 from .catalogue import Entry, count_parameters, find
 from .errors import Declined, ModelUnavailable
 from .labels import Labels, labels_for
@@ -48,6 +49,7 @@ class LoadedModel:
     users: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _layers: tuple[dict[str, Layer], str | None] | None = None
+    _fingerprint: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -66,6 +68,17 @@ class LoadedModel:
                     self._layers = layers, default_layer(view, layers, example)
             return self._layers
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the network's structure and its weights, computed at the first call."""
+        with self._lock:
+            if not self._fingerprint:
+                digest = hashlib.sha256(str(self.module).encode())
+                for name, tensor in self.module.state_dict().items():
+                    digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                    digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+                self._fingerprint = digest.hexdigest()
+            return self._fingerprint
+
     @contextlib.contextmanager
     def lend(self) -> Iterator[VisionModel]:
         """A private view of the model for one run."""
@@ -80,6 +93,7 @@ class LoadedModel:
                 self.classifies,
                 self.device,
                 self.layers,
+                self.fingerprint,
             )
 
 
@@ -119,7 +133,7 @@ class ModelCache:
             with self._lock:
                 model.users -= 1
                 if not model.pool.intact and self._models.get(key) is model:
-                    logger.error("%s was written to by a run; it is loaded afresh", entry.name)
+                    incidents.report(f"writes into the weights of {entry.name}; they are loaded afresh")
                     del self._models[key]
                 self._shrink()
 
@@ -219,6 +233,8 @@ def _create(entry: Entry, state: Mapping[str, Any] | None) -> nn.Module:
         torch.manual_seed(0)
         if entry.source or state is None:
             module = entry.build()
+            if state is None:
+                _randomize_zeros(module)
         else:
             # timm's own loading: converts old key names and adapts first layer and classifier
             overlay = dict(entry.overlay, state_dict=dict(state), custom_load=False)
@@ -234,6 +250,13 @@ def _create(entry: Entry, state: Mapping[str, Any] | None) -> nn.Module:
         except RuntimeError as error:
             raise _mismatch(entry) from error
     return module
+
+
+def _randomize_zeros(module: nn.Module) -> None:
+    """Give random weights to matrices that timm leaves at zero, as some classifiers: zeros would hide everything."""
+    for part in module.modules():
+        if isinstance(part, (nn.Linear, nn.Conv2d)) and not bool(part.weight.any()):
+            nn.init.trunc_normal_(part.weight, std=0.02)
 
 
 def _mismatch(entry: Entry) -> ModelUnavailable:

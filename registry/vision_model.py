@@ -97,6 +97,7 @@ class VisionModel:
         classifies: False for the few models without a classifier; their features stand in for scores.
         device: Where it runs.
         find_layers: Finds the layers and the default layer; slow the first time, so only when asked for.
+        find_fingerprint: Hashes the network and its weights; likewise.
     """
 
     name: str
@@ -108,6 +109,7 @@ class VisionModel:
     classifies: bool
     device: device
     find_layers: Callable[[], tuple[Mapping[str, Layer], str | None]]
+    find_fingerprint: Callable[[], str]
 
     @property
     def layers(self) -> Mapping[str, Layer]:
@@ -118,6 +120,11 @@ class VisionModel:
     def default_layer(self) -> str | None:
         """The last layer with a spatial grid that reaches the score; None when there is none."""
         return self.find_layers()[1]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the network and its weights as they were loaded: the model's identity for what is kept on disk."""
+        return self.find_fingerprint()
 
     @property
     def stages(self) -> list[str]:
@@ -283,8 +290,7 @@ def require_gradient(gradient: Tensor, model: VisionModel) -> Tensor:
             f"{model.name} ({model.weights} weights) gives a gradient that is not finite: there is nothing to show."
         )
     if not bool((gradient != 0).any()):
-        why = " Random weights leave some classifiers at zero." if model.weights == "random" else ""
-        raise Declined(f"{model.name} ({model.weights} weights) gives no gradient here: it is zero everywhere.{why}")
+        raise Declined(f"{model.name} ({model.weights} weights) gives no gradient here: it is zero everywhere.")
     return gradient
 
 

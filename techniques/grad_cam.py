@@ -101,6 +101,11 @@ def class_activation(model, layer: str, score: ClassScore, image):
             "class: there is nothing to show."
         )
     require_gradient(cam.detach(), model)
+    if cam[0, 0].numel() > 1 and not bool((cam != cam[0, 0, 0, 0]).any()):
+        raise Declined(
+            f"Layer {layer} of {model.name} ({model.weights} weights) has the same values at every place, so it cannot "
+            "tell where the evidence lies. An earlier layer may."
+        )
     cam = F.interpolate(cam.detach().relu(), model.size, mode="bilinear", align_corners=False)
     return cam[0, 0].cpu().numpy()
 

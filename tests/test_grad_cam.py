@@ -118,6 +118,12 @@ def test_a_class_without_evidence_has_an_empty_map_and_a_note():
             timmscope.Declined,
             "Layer layer4.1.bn2 .* is zero everywhere, or",
         ),
+        # random weights leave the last stage the same at every place
+        (
+            {"model": "levit_128s", "weights": "random", "layer": "stages.2"},
+            timmscope.Declined,
+            "the same values at every place",
+        ),
     ],
 )
 def test_what_cannot_be_explained_is_refused_with_the_reason(inputs, error, message):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from registry.layers import Grid, find_grid, grid_probe, list_layers, recorded, stages
+from registry.layers import Grid, find_grid, grid_probe, list_layers, recorded, stages, varies
 from registry.loading import lend
 
 from .toys import Tiny
@@ -25,6 +25,10 @@ from .toys import Tiny
         ("deit_tiny_distilled_patch16_224", "blocks.10", Grid("NLC", 192, 14, 14, 2)),
         ("swin_tiny_patch4_window7_224", "layers.3", Grid("NHWC", 768, 7, 7)),
         ("mixer_s32_224", "blocks.7", Grid("NLC", 512, 7, 7)),
+        ("repvgg_a0", "final_conv", Grid("NCHW", 1280, 7, 7)),  # an identity, at the end of the last stage
+        ("tnt_s_legacy_patch16_224", "blocks.10.mlp", Grid("NLC", 384, 14, 14, 1)),  # its blocks give two tensors
+        ("crossvit_tiny_240", "blocks.2.blocks.1", Grid("NLC", 192, 14, 14, 1)),  # one of two branches
+        ("levit_128s", "stages.0", Grid("NLC", 128, 14, 14)),  # later ones are the same everywhere with random weights
     ],
 )
 def test_default_layer(model, layer, grid):
@@ -79,6 +83,7 @@ class Named(nn.Module):
         ((1, 47, 64), Named(), None),
         ((1, 3, 5, 5, 5), Named(), None),
         ((1, 64), Named(), None),
+        ((1, 1, 64), Named(), None),  # a class token alone is no place
         ((1, 64, 7, 3), Named(), None),  # not the aspect of the input
         ((1, 8, 49, 49), Named(), Grid("NCHW", 8, 49, 49)),
     ],
@@ -112,6 +117,31 @@ def test_gather_and_scatter_are_inverse(grid, shape):
         assert gathered[0, :, 1, 0].tolist() == output[0, 2 + 3].tolist()
     else:
         assert torch.equal(changed, output + 1)
+
+
+class Twice(nn.Module):
+    """Runs one module at two sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(self.conv(x)[..., ::2, ::2]).mean((2, 3))
+
+
+def test_a_module_that_runs_at_two_sizes_has_no_grid():
+    network = Twice()
+    layers = list_layers(network, torch.zeros(1, 3, 32, 32))
+    assert layers["conv"].grid is None
+    assert not network.conv._forward_hooks
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(0.0, False), (1e-6, False), (0.1, True)])
+def test_values_vary_beyond_rounding(slope, expected):
+    values = torch.ones(1, 2, 4, 4)
+    values[0, 1] += slope * torch.arange(4)
+    assert varies(values) is expected
 
 
 class AddsInPlace(nn.Module):
