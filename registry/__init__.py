@@ -53,6 +53,9 @@ from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gr
 
 if TYPE_CHECKING:
     from . import render as render
+    from .index import Index as Index
+    from .index import Indexing as Indexing
+    from .index import index_photos as index_photos
     from .plugins import plugins as plugins
     from .reading import LayerReader as LayerReader
     from .recipes import rerun as rerun
@@ -74,6 +77,9 @@ _LAZY = {
     "sample": "runner",
     "stream": "runner",
     "LayerReader": "reading",
+    "Index": "index",
+    "Indexing": "index",
+    "index_photos": "index",
     "Preview": "result",
     "Result": "result",
     "plugins": "plugins",

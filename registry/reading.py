@@ -118,8 +118,8 @@ def pooled_features(module: nn.Module, inputs: Tensor) -> Tensor:
         Declined: A network that is not timm's, without a linear layer.
     """
     if hasattr(module, "forward_features") and hasattr(module, "forward_head"):
-        timm: Any = module
-        features = timm.forward_head(timm.forward_features(inputs), pre_logits=True)
+        network: Any = module
+        features = network.forward_head(network.forward_features(inputs), pre_logits=True)
     else:
         features = _before_last_linear(module, inputs)
     if features.ndim == 4:

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     photo_folders: str = Field(default="", description="Folders of photos that anyone may use, as a PATH is written.")
     data_set_bytes: int = Field(default=2**30, gt=0, description="Most that is fetched of one hub data set, in bytes.")
     unpacked_bytes: int = Field(default=2**30, gt=0, description="Most that an uploaded zip may unpack to, in bytes.")
+    cache_folder: str = Field(default="", description="Where indexes of photo sets are kept; empty: the user's cache.")
+    index_bytes: int = Field(default=2**30, gt=0, description="Disk for indexes of photo sets, in bytes.")
     upload_bytes: int = Field(default=25 * 2**20, gt=0, description="Largest upload, in bytes.")
 
     @functools.cached_property

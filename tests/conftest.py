@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 
 import pytest
 import skimage.data
@@ -12,6 +13,8 @@ from PIL import Image
 
 from .serving import serving
 
+_cache = tempfile.TemporaryDirectory(prefix="timmscope-")  # indexes of no other run, and none left behind
+os.environ["TIMMSCOPE_CACHE_FOLDER"] = _cache.name
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the processes that tests start, since it moves the last bits
 torch.set_num_threads(1)  # the server of the web tests runs beside, and threads that wait for a core burn one
 

@@ -1,0 +1,276 @@
+"""The index of a photo set: features of each photo, or what excites each unit most, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import PIL
+import timm
+import torch
+from torch import Tensor
+
+from .errors import Declined, InvalidInput
+from .index_store import default_store
+from .photo_sets import PhotoList
+from .photos import PhotoInput
+from .reading import LayerReader
+from .settings import settings
+from .vision_model import VisionModel
+
+VERSION = 1  # a change of what is computed makes new indexes
+BATCH = {"cpu": 8, "cuda": 64}  # photos a forward pass: fixed, since the last bits depend on it
+WORKERS = 8  # most threads that decode photos
+SMALLEST_GRID = 5  # smallest side of a grid whose border cells are left out
+POLL = 0.2  # seconds between two looks whether somebody else's index is ready
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What a model says of each photo of a set.
+
+    Args:
+        names: Names of the n photos.
+        labels: Their labels; empty where unknown.
+        positions: Where they are in the photo set, int32 [n].
+        values: float32 [n, d]: the penultimate features, or of a layer the largest value of each unit, before a
+            saturating activation (behind one, many photos tie at its limit).
+        cells: Row and column of that value on the layer's grid, int16 [n, d, 2]; None for features.
+        grid: Rows and columns of the layer's grid; (0, 0) for features.
+        margin: Cells left out along each border: 1 on a grid of at least 5 x 5 cells of a layer that is not
+            tokens, since padding excites units there whatever the photo shows.
+        skipped: Photos left out, by name, with the reason.
+    """
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    positions: np.ndarray
+    values: np.ndarray
+    cells: np.ndarray | None = None
+    grid: tuple[int, int] = (0, 0)
+    margin: int = 0
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """A step of `index_photos`.
+
+    Args:
+        done: Photos done.
+        total: Photos of the set.
+        waiting: Somebody else is computing the same index.
+        index: The index, at the last step only.
+    """
+
+    done: int
+    total: int
+    waiting: bool = False
+    index: Index | None = None
+
+
+def index_photos(
+    model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False
+) -> Generator[Indexing, None, None]:
+    """Index a photo set, or fetch its index from disk.
+
+    Whoever asks for the same index meanwhile, in this process or on another server with the same folder, waits for it
+    and takes over when it is given up. Closing the generator stops it and leaves nothing behind.
+
+    Args:
+        model: The model, unhooked and unchanged.
+        photos: The photos.
+        layer: Name of a layer with a grid or one value a unit; empty for the penultimate features.
+        fit: Squash whole photos to the model's input instead of cropping their centre.
+
+    Yields:
+        A step a batch; the last one has the index.
+
+    Raises:
+        InvalidInput: Not one photo of the set can be decoded.
+        Declined: The layer has neither a grid nor one value a unit, values are not finite, or the memory is too small
+            for a single photo.
+    """
+    recipe, store, lock = index_recipe(model, photos, layer, fit), default_store(), None
+    try:
+        while (arrays := store.load(recipe)) is None and (lock := store.lock(recipe)) is None:
+            yield Indexing(0, len(photos), waiting=True)
+            time.sleep(POLL)
+        if arrays is None:
+            arrays = store.load(recipe)  # finished by somebody else just before the lock was had
+        if arrays is None:
+            computing = _Computing(model, photos, layer, fit)
+            yield from computing.run()
+            arrays = computing.arrays()
+            if computing.lasting:
+                store.save(recipe, arrays)
+    finally:
+        if lock:
+            lock.release()
+    yield Indexing(len(photos), len(photos), index=_index(photos, arrays))
+
+
+def index_recipe(model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False) -> dict[str, Any]:
+    """Everything an index depends on, as JSON values: an index with another recipe is another index."""
+    return {
+        "index": VERSION,
+        "model": {"name": model.name, "weights": model.weights, "origin": model.origin},
+        "fingerprint": model.fingerprint,
+        "preprocessing": dict(model.config),
+        "layer": layer,
+        "fit": fit,
+        "photos": photos.identity,
+        "max_pixels": settings().max_pixels,
+        "device": model.device.type,
+        "libraries": {"torch": torch.__version__, "timm": timm.__version__, "pillow": PIL.__version__},
+    }
+
+
+def _index(photos: PhotoList, arrays: Mapping[str, np.ndarray]) -> Index:
+    """The index from its arrays; what was skipped is counted in the photo set too."""
+    skipped = json.loads(str(arrays["skipped"]))
+    for position, reason in skipped:
+        photos.skip(position, reason)
+    found = [photos[position] for position in arrays["positions"]]
+    return Index(
+        [photo.name for photo in found],
+        [photo.label for photo in found],
+        arrays["positions"],
+        arrays["values"],
+        arrays.get("cells"),
+        (int(arrays["grid"][0]), int(arrays["grid"][1])),
+        int(arrays["margin"]),
+        {photos[position].name: reason for position, reason in skipped},
+    )
+
+
+class _Computing:
+    """One pass over the photos."""
+
+    def __init__(self, model: VisionModel, photos: PhotoList, layer: str, fit: bool) -> None:
+        self.model, self.photos, self.layer, self.fit = model, photos, layer, fit
+        self.batch = BATCH.get(model.device.type, BATCH["cpu"])
+        self.reader = LayerReader(model, [layer], before_activation=True) if layer else None
+        grid = model.layers[layer].grid if layer else None
+        self.grid = (grid.height, grid.width) if grid else (1, 1) if layer else (0, 0)
+        padded = grid is not None and grid.layout != "NLC"
+        self.margin = 1 if padded and min(self.grid) >= SMALLEST_GRID else 0
+        self.values = self.cells = np.empty(0)
+        self.positions: list[int] = []
+        self.skipped: list[tuple[int, str]] = []
+        self.lasting = True  # False when a photo could not be read for a reason that may pass
+
+    def run(self) -> Iterator[Indexing]:
+        total = len(self.photos)
+        with contextlib.closing(self._crops()) as crops:
+            while batch := _take(crops, self.batch):
+                start = len(self.positions)
+                self.positions += (position for position, _ in batch)
+                pixels = torch.stack([crop for _, crop in batch])
+                while start < len(self.positions):
+                    start = self._forward(pixels, start)
+                yield Indexing(len(self.positions) + len(self.skipped), total)
+        self.photos.require_some()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The index as it is kept."""
+        count = len(self.positions)
+        arrays: dict[str, np.ndarray] = {
+            "values": self.values[:count],
+            "positions": np.array(self.positions, np.int32),
+            "grid": np.array(self.grid),
+            "margin": np.array(self.margin),
+            "skipped": np.array(json.dumps(self.skipped)),
+        }
+        return arrays | ({"cells": self.cells[:count]} if self.layer else {})
+
+    def _crops(self) -> Generator[tuple[int, Tensor], None, None]:
+        """Position and pixels of each photo, in order, decoded ahead by a bounded number while the network works."""
+        waiting: deque[tuple[int, Future[Tensor]]] = deque()
+        rest = iter(range(len(self.photos)))
+        with ThreadPoolExecutor(min(WORKERS, torch.get_num_threads() + 1), "timmscope-decode") as pool:
+            try:
+                while True:
+                    for position in rest:
+                        waiting.append((position, pool.submit(self._crop, position)))
+                        if len(waiting) >= 2 * self.batch:
+                            break
+                    if not waiting:
+                        return
+                    position, future = waiting.popleft()
+                    try:
+                        crop = future.result()
+                    except InvalidInput as error:
+                        self._skip(position, error)
+                    else:
+                        yield position, crop
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _crop(self, position: int) -> Tensor:
+        photo = self.photos.photo(position)
+        return self.model.cropped(PhotoInput(photo.picture, photo.name, self.fit))
+
+    def _skip(self, position: int, error: InvalidInput) -> None:
+        self.skipped.append((position, str(error)))
+        self.photos.skip(position, str(error))
+        # a system error such as a lost network folder has a number; a damaged file is damaged for good
+        self.lasting &= getattr(error.__cause__, "errno", None) is None
+
+    def _forward(self, pixels: Tensor, start: int) -> int:
+        """Put the photos from `start` on through the network; out of memory, fewer. Returns the next start."""
+        first = len(self.positions) - len(pixels)
+        part = pixels[start - first : start - first + self.batch]
+        try:
+            with torch.no_grad():
+                values, cells = self._measure(self.model.normalized(part))
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        else:
+            self._put(start, values, cells)
+            return start + len(part)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self.batch == 1:
+            raise Declined(f"The memory is too small for {self.model.name}, even one photo at a time.")
+        self.batch = max(1, min(self.batch, len(part)) // 2)
+        return start
+
+    def _measure(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.reader is None:
+            return self.model.features(inputs), None
+        grid = self.reader(inputs)[self.layer]
+        margin = self.margin
+        inner = grid[:, :, margin : grid.shape[2] - margin, margin : grid.shape[3] - margin]
+        values, places = inner.flatten(2).max(2)
+        columns = inner.shape[3]
+        return values, torch.stack([places // columns, places % columns], 2) + margin
+
+    def _put(self, start: int, values: Tensor, cells: Tensor | None) -> None:
+        if not bool(values.isfinite().all()):
+            raise Declined(f"{self.model.name} gives values that are not finite for some of these photos.")
+        if not len(self.values):  # the only arrays that grow with the number of photos
+            self.values = np.empty((len(self.photos), values.shape[1]), np.float32)
+            self.cells = np.empty((len(self.photos), values.shape[1] if self.layer else 0, 2), np.int16)
+        self.values[start : start + len(values)] = values.float().cpu().numpy()
+        if cells is not None:
+            self.cells[start : start + len(values)] = cells.cpu().numpy()
+
+
+def _take(crops: Iterator[tuple[int, Tensor]], count: int) -> list[tuple[int, Tensor]]:
+    return [item for _, item in zip(range(count), crops)]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
