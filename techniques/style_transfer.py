@@ -30,7 +30,7 @@ CONTENT, CONTENT_DEPTH = ("blocks.3.0.bn1",), 0.6
 def style_transfer(
     model: VisionModel,
     content: Annotated[PhotoInput, Photo("Content", seen=False)],
-    style: Annotated[PhotoInput, Photo("Style", seen=False)],
+    style: Annotated[PhotoInput, Photo("Style", seen=False, sample="flower")],
     content_weight: Annotated[float, Number("Content weight", 0, 10)] = 0.03,
     style_weight: Annotated[float, Number("Style weight", 0, 10)] = 1,
     tv: Annotated[float, Number("Total variation", 0, 10)] = 0,

@@ -230,9 +230,15 @@ class Position(Text):
 
 @dataclass(frozen=True)
 class Photo(Input):
-    """A photo. `seen` says that the technique works on the crop the network sees, which gives it a `fit` switch."""
+    """A photo.
+
+    Args:
+        seen: The technique works on the crop the network sees, which gives it a `fit` switch.
+        sample: Name of the sample photo that the page starts with; only for photos beside the first one.
+    """
 
     seen: bool = True
+    sample: str = ""
     accepts: ClassVar[str] = "a photo: PNG, JPEG, WebP, GIF, BMP or TIFF"
 
 

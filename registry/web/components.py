@@ -20,6 +20,7 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 
 from .. import ports, render
 from ..errors import InvalidInput
+from ..photo_sources import set_names
 from ..photos import PhotoInput, decode
 from ..result import Result
 from ..settings import settings
@@ -48,6 +49,8 @@ def api_input(parameter: Parameter) -> gr.components.Component:
     port, default = parameter.port, None if parameter.required else parameter.default
     if isinstance(port, ports.Photo):
         return photo_input(label=parameter.name)
+    if isinstance(port, ports.Files):
+        return unchecked(gr.File(label=parameter.name, file_count="multiple"))
     if isinstance(port, (ports.Number, ports.Unit)):
         return unchecked(gr.Number(default, label=parameter.name))
     if isinstance(port, ports.Switch):
@@ -63,6 +66,11 @@ def page_input(parameter: Parameter) -> gr.components.Component:
     common: dict[str, Any] = {"label": port.label, "info": parameter.help}
     if isinstance(port, ports.Photo):
         return photo_input(label=port.label, sources=["upload", "clipboard"], height=220)
+    if isinstance(port, ports.Files):
+        return unchecked(gr.File(label=port.label, file_count="multiple", height=140))
+    if isinstance(port, ports.Photos):
+        sets = [(title, name) for name, title in set_names().items()]
+        return unchecked(gr.Dropdown(sets, value=default, allow_custom_value=True, **common))
     if isinstance(port, ports.Number):
         if "seed" in parameter.name:
             return unchecked(gr.Number(default, precision=0, **common))
@@ -90,8 +98,10 @@ def read(parameter: Parameter, value: Any) -> Any:
     """A value as it came from the browser or a client, as the runner takes it.
 
     Raises:
-        InvalidInput: A photo that was not uploaded.
+        InvalidInput: A photo or file that was not uploaded.
     """
+    if isinstance(parameter.port, ports.Files):
+        return read_files(parameter.name, value)
     if not isinstance(parameter.port, ports.Photo) or isinstance(value, PhotoInput):
         return value
     return read_photo(parameter.name, value)
@@ -108,17 +118,44 @@ def read_photo(name: str, value: Any) -> PhotoInput:
     url = value.get("url") if isinstance(value, dict) else value
     if isinstance(url, str) and url.startswith("data:"):
         return PhotoInput(decode(url, name, settings().max_pixels))
-    path = value.get("path") if isinstance(value, dict) else None
-    if not isinstance(path, str):
-        raise InvalidInput(name, value, expected, "Upload a photo or choose an example.")
-    # Gradio checks only records that carry its own `meta`; others could name any file.
-    if "\0" in path or not is_in_or_equal(path, get_upload_folder()):
-        raise InvalidInput(
-            name, Path(path).name, "an uploaded photo", "Upload the file first (POST /gradio_api/upload)."
-        )
+    path = uploaded_file(name, value, expected)
     label = value.get("orig_name")
     picture = decode(path, name, settings().max_pixels)
     return PhotoInput(picture, label if isinstance(label, str) and label else Path(path).name)
+
+
+def read_files(name: str, value: Any) -> list[Any]:
+    """The uploaded files of a list of file records, none when it is empty.
+
+    Args:
+        name: Name of the parameter.
+        value: A list of Gradio's file records or `data:` URLs, or a single one.
+    """
+    records = value if isinstance(value, list) else [value] if value else []
+    urls = [record.get("url") if isinstance(record, dict) else record for record in records]
+    return [
+        url
+        if isinstance(url, str) and url.startswith("data:")
+        else Path(uploaded_file(name, record, ports.Files.accepts))
+        for url, record in zip(urls, records)
+    ]
+
+
+def uploaded_file(name: str, record: Any, expected: str) -> str:
+    """The path in a file record, where it is that of an uploaded file.
+
+    Raises:
+        InvalidInput: No record, or one that names something else on the server.
+    """
+    path = record.get("path") if isinstance(record, dict) else None
+    if not isinstance(path, str):
+        raise InvalidInput(name, record, expected, "Upload a photo or choose an example.")
+    # Gradio checks only records that carry its own `meta`; others could name any file, or the folder of all uploads.
+    if "\0" in path or not is_in_or_equal(path, get_upload_folder()) or not Path(path).is_file():
+        raise InvalidInput(
+            name, Path(path).name, "an uploaded file", "Upload the file first (POST /gradio_api/upload)."
+        )
+    return path
 
 
 def cached(data: bytes, name: str) -> str:
@@ -165,7 +202,7 @@ def shown(port: ports.Output, value: Any, for_page: bool) -> Any:
     if isinstance(port, ports.Scores):
         return value.top()
     if isinstance(port, ports.Table):
-        return value
+        return [[row[0], *(f"{number:.3g}" for number in row[1:])] for row in value] if for_page else value
     if isinstance(port, ports.Curves):
         if not for_page:
             return {name: [float(v) for v in values] for name, values in value.items()}

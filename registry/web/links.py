@@ -7,20 +7,31 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import InvalidInput
-from ..ports import Number, Photo, Switch, Unit
-from ..technique import Parameter, Technique
+from ..ports import Files, Number, Photo, Switch, Unit
+from ..technique import FILES, Parameter, Technique
 from .calls import given_values
 
 
-def query(technique: Technique, values: Mapping[str, Any], sample: str = "") -> str:
-    """The query string for a run: technique, sample photo, and every value that differs from its default."""
-    given = {name: _text(v) for name, v in given_values(technique, dict(values)).items() if not isinstance(v, dict)}
-    return "?" + urlencode({"technique": technique.name, **({"sample": sample} if sample else {}), **given})
+def query(technique: Technique, values: Mapping[str, Any]) -> str:
+    """The query string for a run: technique, every value that differs from its default, and photos by their names.
+
+    The page finds sample photos again by these names; the first photo is called "sample".
+    """
+    given = {"technique": technique.name}
+    first = technique.photo and technique.photo.name
+    for name, value in given_values(technique, dict(values)).items():
+        if name == FILES.name:
+            continue  # they are not for everyone who has the link
+        if not isinstance(value, dict):
+            given[name] = _text(value)
+        elif isinstance(value.get("orig_name"), str):
+            given["sample" if name == first else name] = value["orig_name"]
+    return "?" + urlencode(given)
 
 
 def value_from(parameter: Parameter, params: Mapping[str, str]) -> Any:
     """The value a link gives to a parameter, or None when it gives none that the parameter accepts."""
-    if parameter.name not in params or isinstance(parameter.port, Photo):
+    if parameter.name not in params or isinstance(parameter.port, (Files, Photo)):
         return None
     text: Any = params[parameter.name]
     try:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from .. import __version__, catalogue, loading, render
-from ..photos import decode
+from .. import catalogue, loading
 from ..plugins import Plugins, plugins
-from ..ports import Targets
-from ..runner import sample
+from ..ports import Photo, Targets
 from ..settings import settings
 from ..technique import FAMILIES, FIT, MODEL, WEIGHTS
-from . import links
+from . import links, plugins_page, samples
 from .answers import Page, answered
-from .components import cached, photo_input, read_photo, unchecked
+from .components import photo_input, read_photo, unchecked
 from .endpoints import add_endpoint
 from .tab import Shared, Tab
 
 TITLE = "timmscope"
 TAGLINE = "A microscope for vision networks"
-FIRST_SAMPLE = "chelsea"
-THUMBNAIL = 96  # pixels
 PHONE = 900  # below this width, in CSS pixels, the side bar covers the page and starts closed
 CLOSE_ON_PHONE = f"() => ({{open: innerWidth > {PHONE}, __type__: 'update'}})"
 # A click into a combobox selects its old text, so that typing replaces it instead of adding to it.
@@ -67,8 +61,8 @@ def build() -> Page:
                             with gr.Tab(technique.title, id=technique.name):
                                 tabs.append(Tab(technique, shared))
                                 tabs[-1].build()
-            with gr.Tab("Plugins", id="plugins"):
-                gr.HTML(_plugins_table(found))
+            with gr.Tab("Plugins", id="plugins") as tab:
+                plugins_page.build(tab, found)
         with gr.Column(visible=False):
             for technique in found.techniques.values():
                 add_endpoint(technique)
@@ -79,10 +73,7 @@ def build() -> Page:
 
 def _shared_controls(found: Plugins) -> tuple[Shared, gr.Label]:
     photo = photo_input(label="Photo", sources=["upload", "clipboard", "webcam"], height=230, elem_id="photo")
-    with gr.Row(elem_classes="samples"):
-        for name in found.samples:
-            button = gr.Button(name, icon=_thumbnail(name), size="sm", min_width=92, elem_id=f"sample-{name}")
-            button.click(lambda name=name: sample_file(name), None, photo, queue=False, api_visibility="private")
+    samples.sample_buttons(photo)
     names = catalogue.model_names(found.model_sources)
     model = unchecked(gr.Dropdown(names, value=MODEL.default, label="Model", allow_custom_value=True, elem_id="model"))
     kinds = list(WEIGHTS.port.choices)  # type: ignore[attr-defined]
@@ -142,16 +133,19 @@ def _connect(
     def restore(request: gr.Request) -> dict[Any, Any]:
         """Set what the address asks for; without a photo of its own, the page starts with a sample."""
         params = dict(request.query_params)
-        name = params.get("sample", "").removeprefix("sample:").rsplit(".", 1)[0]
-        known = plugins().samples
-        updates: dict[Any, Any] = {shared.photo: sample_file(name if name in known else FIRST_SAMPLE)}
+        updates: dict[Any, Any] = {shared.photo: samples.chosen_file(params.get("sample", ""), samples.FIRST)}
         for parameter, control in ((MODEL, shared.model), (WEIGHTS, shared.weights), (FIT, shared.fit)):
             value = links.value_from(parameter, params)
             updates[control] = gr.skip() if value is None else value
         updates |= {control: gr.skip() for _, _, control in own_controls}
         updates |= {part: gr.skip() for part in (families, *inner.values())}
         for tab in tabs:
-            if tab.technique.name == params.get("technique"):
+            named_here = params if tab.technique.name == params.get("technique") else {}
+            for parameter in tab.technique.own_parameters:
+                if isinstance(parameter.port, Photo) and parameter.name in tab.controls:
+                    photo = samples.chosen_file(named_here.get(parameter.name, ""), parameter.port.sample)
+                    updates[tab.controls[parameter.name]] = photo
+            if named_here:
                 updates[families] = gr.Tabs(selected=tab.technique.family)
                 updates[inner[tab.technique.family]] = gr.Tabs(selected=tab.technique.name)
                 for parameter in tab.technique.own_parameters:
@@ -184,36 +178,6 @@ def _connect(
     )
 
 
-def sample_file(name: str) -> str:
-    """A sample photo as a file the server may serve."""
-    source = sample(name)
-    if isinstance(source, Path):
-        return cached(source.read_bytes(), f"{name}{source.suffix}")
-    return cached(render.png(decode(source)), f"{name}.png")
-
-
-def _thumbnail(name: str) -> str:
-    picture = decode(sample(name))
-    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    return cached(render.png(picture), f"{name}-thumbnail.png")
-
-
 def _line(model: str, weights: str, rest: str) -> str:
     parts = (f"<b>{html.escape(str(model))}</b>", html.escape(f"{weights} weights"), html.escape(rest))
     return f'<div class="line">{" · ".join(parts)}</div>'
-
-
-def _plugins_table(found: Plugins) -> str:
-    """The plugins with what they brought and what went wrong, as HTML; every text is escaped."""
-    rows = []
-    for report in found.reports:
-        brought = [*report.techniques, *report.model_sources, *report.photo_sets]
-        state = "<br>".join(f'<span class="failed">{html.escape(f)}</span>' for f in report.failures) or "works"
-        cells = (html.escape(report.name), html.escape(report.version), html.escape(", ".join(brought)), state)
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "".join(f"<th>{title}</th>" for title in ("Plugin", "Version", "Brings", "State"))
-    return (
-        f'<p class="summary">timmscope {__version__}. Install a plugin with pip and restart: its techniques appear as '
-        f'tabs, endpoints and MCP tools.</p><table class="plugins"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )

@@ -10,7 +10,21 @@ from typing import Any
 
 import gradio as gr
 
-from ..ports import Animation, Gallery, Heatmap, Input, Layer, Layers, Output, Picture, Target, Targets
+from ..ports import (
+    Animation,
+    Files,
+    Gallery,
+    Heatmap,
+    Input,
+    Layer,
+    Layers,
+    Output,
+    Photo,
+    Photos,
+    Picture,
+    Target,
+    Targets,
+)
 from ..result import Preview, Result
 from ..runner import stream
 from ..settings import settings
@@ -18,8 +32,10 @@ from ..technique import FIT, MODEL, WEIGHTS, Parameter, Technique
 from . import calls, links
 from .answers import answered
 from .components import files, notes, page_input, page_output, read, shown, status
+from .samples import sample_buttons
 
 PREVIEW_SECONDS = 0.3
+IN_SIGHT = 5  # controls of a tab
 PICTURES = (Picture, Gallery, Heatmap, Animation)
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
@@ -68,30 +84,45 @@ class Tab:
         gr.Markdown(technique.summary, elem_classes="summary")
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=260, elem_classes="controls"):
-                for parameter in technique.own_parameters:
-                    if self.shared.control(technique, parameter) is None:
-                        self.controls[parameter.name] = page_input(parameter)
                 with gr.Row():
                     self.run_button = gr.Button("Run", variant="primary", elem_id=f"run-{technique.name}", min_width=90)
                     self.stop_button = gr.Button(
                         "Stop", interactive=False, elem_id=f"stop-{technique.name}", min_width=90
                     )
                 self.status = gr.HTML(status("Ready."), elem_id=f"status-{technique.name}")
+                self._lay_out_controls()
             with gr.Column(scale=3, min_width=320, elem_classes="result"):
                 self.outputs = self._outputs()
                 self.notes = gr.HTML("")
                 with gr.Row():
                     self.arrays = gr.DownloadButton("Arrays (.npz)", interactive=False, size="sm")
                     self.recipe = gr.DownloadButton("Recipe (.json)", interactive=False, size="sm")
-                with gr.Accordion("This run as Python and curl", open=False):
+                with gr.Accordion("This run as Python, curl and command line", open=False):
                     self.python = gr.Code("# Run once to see the call.", language="python", label="Python", lines=3)
                     self.curl = gr.Code("# Run once to see the call.", language="shell", label="curl", lines=3)
+                    self.shell = gr.Code("# Run once to see the call.", language="shell", label="Shell", lines=3)
         self.link = gr.Textbox(visible=False)
         with gr.Row(elem_classes="documentation"):
             for title, body in technique.sections.items():
                 with gr.Column(min_width=280):
                     gr.Markdown(f"### {title}\n{inspect.cleandoc(body)}", latex_delimiters=LATEX)
         self._connect()
+
+    def _lay_out_controls(self) -> None:
+        """The first controls in sight, the others folded away, so that the page stays short."""
+        own = [p for p in self.technique.parameters if self.shared.control(self.technique, p) is None]
+        own.sort(key=lambda parameter: not isinstance(parameter.port, (Photo, Photos, Files)))
+        for parameter in own[:IN_SIGHT]:
+            self._control(parameter)
+        if own[IN_SIGHT:]:
+            with gr.Accordion("More settings", open=False):
+                for parameter in own[IN_SIGHT:]:
+                    self._control(parameter)
+
+    def _control(self, parameter: Parameter) -> None:
+        control = self.controls[parameter.name] = page_input(parameter)
+        if isinstance(parameter.port, Photo):
+            sample_buttons(control, f"{self.technique.name}-{parameter.name}")
 
     def _outputs(self) -> list[gr.components.Component]:
         """Pictures large in rows of two; what is no picture in a row below them."""
@@ -126,6 +157,7 @@ class Tab:
             self.recipe,
             self.python,
             self.curl,
+            self.shell,
             self.link,
         ]
         event = self.run_button.click(
@@ -183,8 +215,6 @@ class Tab:
     def _finished(self, result: Result, given: dict[str, Any], seconds: float, request: gr.Request) -> dict[Any, Any]:
         arrays, recipe = files(result)
         url = address(request)
-        photo = self.technique.photo
-        sample = given[photo.name].get("orig_name") if photo and isinstance(given[photo.name], dict) else ""
         return {
             **self._idle(f"Done in {seconds:.1f} s."),
             **self._pictures(result.outputs),
@@ -193,7 +223,8 @@ class Tab:
             self.recipe: gr.DownloadButton(value=recipe, interactive=True),
             self.python: calls.python_call(self.technique, given, url),
             self.curl: calls.curl_call(self.technique, given, url),
-            self.link: links.query(self.technique, given, sample),
+            self.shell: calls.cli_call(self.technique, given, url),
+            self.link: links.query(self.technique, given),
         }
 
     def _pictures(self, outputs: dict[str, Any]) -> dict[Any, Any]:
