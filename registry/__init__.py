@@ -17,6 +17,7 @@ from .errors import (
     ModelUnavailable,
     OutOfTime,
     SetUnavailable,
+    TechniqueFailed,
     TimmscopeError,
 )
 from .hookspecs import hookimpl
@@ -128,6 +129,7 @@ __all__ = [
     "Target",
     "Targets",
     "Technique",
+    "TechniqueFailed",
     "Text",
     "TimmscopeError",
     "Unit",

@@ -47,6 +47,19 @@ class OutOfTime(TimmscopeError):
     """A run that used up its time budget."""
 
 
+class TechniqueFailed(TimmscopeError):
+    """A technique that raised what is no answer: a fault of its plugin. The cause has the details.
+
+    Args:
+        title: The technique.
+        plugin: Name of its plugin.
+        what: What it raised, and where.
+    """
+
+    def __init__(self, title: str, plugin: str, what: str) -> None:
+        super().__init__(f"{title} failed: {what}. This is a fault of the plugin {plugin or '?'}, not of your input.")
+
+
 class DeclarationError(TimmscopeError):
     """A technique, model source or photo set that is declared wrongly, with the line to write."""
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .technique import Technique
 
 PROJECT = "timmscope"
+API_VERSION = 1  # of what plugins import and implement; raised when something a plugin may use changes or goes
+OLDEST_API_VERSION = 1  # plugins for this one still work
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

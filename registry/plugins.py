@@ -18,6 +18,8 @@ import pluggy
 
 from . import hookspecs
 from .errors import DeclarationError, InvalidInput, did_you_mean
+from .hookspecs import API_VERSION, OLDEST_API_VERSION
+from .incidents import Incidents, running
 from .models import ModelSource
 from .photo_sets import PhotoSet, SetPhoto
 from .technique import Technique
@@ -36,6 +38,11 @@ class PluginReport:
     model_sources: list[str] = field(default_factory=list)
     photo_sets: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    switched_off: bool = False
+    incidents: Incidents = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.incidents = Incidents(self.name)
 
 
 @dataclass
@@ -58,6 +65,10 @@ class Plugins:
             raise InvalidInput("technique", name, f"one of {known}", did_you_mean(str(name), self.techniques))
         return self.techniques[name]
 
+    def report(self, plugin: str) -> PluginReport | None:
+        """The report on the plugin called `plugin`, if there is one."""
+        return next((report for report in self.reports if report.name == plugin), None)
+
     @functools.cached_property
     def samples(self) -> dict[str, SetPhoto]:
         """The photos that are offered as inputs, by name; of two with one name the first."""
@@ -79,19 +90,52 @@ def plugins() -> Plugins:
 
 
 def discover() -> Plugins:
-    """Load the built-in plugins and every entry point of the group `timmscope.techniques`."""
+    """Load the built-in plugins and every entry point of the group `timmscope.techniques` that is not switched off."""
+    found, off = Plugins(), _switched_off()
+    manager = _manager()
+    builtin = _sibling("techniques")
+    everything: list[tuple[str, str, Callable[[], Any]]] = [
+        (name, "built in", functools.partial(importlib.import_module, f"{builtin.__name__}.{name}"))
+        for name in builtin.BUILTIN
+    ]
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        everything.append((entry.name, entry.dist.version if entry.dist else "?", entry.load))
+    for name, version, load in everything:
+        if name in off:
+            found.reports.append(PluginReport(name, version, switched_off=True))
+        else:
+            _load(found, manager, name, version, load)
+    for name in off - {name for name, _, _ in everything}:
+        close = did_you_mean(name, [name for name, _, _ in everything])
+        logger.warning("TIMMSCOPE_DISABLED_PLUGINS: there is no plugin %r. %s", name, close)
+    return found
+
+
+def load_alone(name: str, load: Callable[[], Any]) -> Plugins:
+    """What one plugin brings when it is the only one, and the report on it: for a plugin in the making.
+
+    Args:
+        name: What it is called in the report.
+        load: Imports it and returns the module.
+    """
     found = Plugins()
+    _load(found, _manager(), name, "not installed", load)
+    return found
+
+
+def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    builtin = _sibling("techniques")
-    for name in builtin.BUILTIN:
-        _load(
-            found, manager, name, "built in", functools.partial(importlib.import_module, f"{builtin.__name__}.{name}")
-        )
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
-        version = entry.dist.version if entry.dist else "?"
-        _load(found, manager, entry.name, version, entry.load)
-    return found
+    return manager
+
+
+def _switched_off() -> set[str]:
+    """Names of the plugins that the operator switched off."""
+    try:
+        from .settings import settings
+    except ModuleNotFoundError:  # without the app extra nothing runs, so that nothing can be switched off
+        return set()
+    return {name.strip() for name in settings().disabled_plugins.split(",") if name.strip()}
 
 
 def _sibling(name: str) -> ModuleType:
@@ -103,8 +147,10 @@ def _sibling(name: str) -> ModuleType:
 def _load(found: Plugins, manager: pluggy.PluginManager, name: str, version: str, load: Callable[[], Any]) -> None:
     report = PluginReport(name, version)
     found.reports.append(report)
+    whose = running.set(report.incidents)
     try:
         plugin = load()
+        check_api_version(plugin)
         _register(manager, plugin, name)
         others = [other for other in manager.get_plugins() if other is not plugin]
         registers = {
@@ -115,8 +161,40 @@ def _load(found: Plugins, manager: pluggy.PluginManager, name: str, version: str
         for hook, register in registers.items():
             manager.subset_hook_caller(hook, others)(register=register)
     except (Exception, SystemExit) as error:  # whatever a plugin raises is its failure, not ours
-        _fail(report, f"{type(error).__name__}: {error}")
+        _fail(report, f"{type(error).__name__}: {error}{_remedy(error)}")
         logger.debug("plugin %s", name, exc_info=True)
+    finally:
+        running.reset(whose)
+
+
+def check_api_version(plugin: Any) -> None:
+    """Refuse a plugin that was written for an API this timmscope does not offer.
+
+    Args:
+        plugin: The plugin's module; its `TIMMSCOPE_API` is the version it was written for, 1 when it states none.
+
+    Raises:
+        DeclarationError: Too new, too old, or no whole number.
+    """
+    stated = getattr(plugin, "TIMMSCOPE_API", 1)
+    offered = f"this timmscope offers {OLDEST_API_VERSION} to {API_VERSION}"
+    if not isinstance(stated, int) or isinstance(stated, bool):
+        raise DeclarationError(f"TIMMSCOPE_API is {stated!r}, no whole number; write  TIMMSCOPE_API = {API_VERSION}")
+    if stated > API_VERSION:
+        raise DeclarationError(f"it needs plugin API {stated}, {offered}: run  pip install --upgrade timmscope")
+    if stated < OLDEST_API_VERSION:
+        raise DeclarationError(
+            f"it was written for plugin API {stated}, {offered}: install a newer version of the plugin"
+        )
+
+
+def _remedy(error: BaseException) -> str:
+    """What helps against an error at import, where that is known."""
+    if isinstance(error, ModuleNotFoundError):
+        return f": run  pip install {error.name}" if error.name else ""
+    if isinstance(error, ImportError) and error.name in ("timmscope", "registry"):
+        return ": the plugin wants a name this timmscope does not have: run  pip install --upgrade timmscope"
+    return ""
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:

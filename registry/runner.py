@@ -6,20 +6,23 @@ import collections
 import contextlib
 import functools
 import platform
-import time
+import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from . import loading, photo_sources, ports
-from .errors import Declined, InvalidInput, OutOfTime, did_you_mean
+from . import incidents, loading, photo_sources, ports
+from .containment import contained
+from .errors import Declined, InvalidInput, TechniqueFailed, TimmscopeError, did_you_mean
+from .incidents import Incidents
 from .photo_sets import PhotoList
 from .photos import PhotoInput, decode
 from .plugins import plugins
-from .result import Preview, Result, check_outputs
+from .result import BrokenOutput, Preview, Result, check_outputs
 from .settings import settings
 from .technique import Parameter, Technique
 from .values import Outputs
@@ -28,11 +31,11 @@ from .vision_model import VisionModel
 LIBRARIES = ("torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
 
 
-def run(name: str, /, **inputs: Any) -> Result:
+def run(name: str | Technique, /, **inputs: Any) -> Result:
     """Run a technique to its end.
 
     Args:
-        name: Name of the technique, such as "saliency".
+        name: Name of the technique, such as "saliency", or a technique that need not be installed.
         **inputs: Its parameters by name; those with a default may be left out. A photo may be a file path,
             bytes, a `data:` URL, a PIL image, a uint8 array, or "sample:chelsea" for a sample photo.
 
@@ -47,19 +50,26 @@ def run(name: str, /, **inputs: Any) -> Result:
     return last
 
 
-def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
+def stream(name: str | Technique, /, **inputs: Any) -> Iterator[Preview | Result]:
     """Run a technique step by step: previews while it works, then the result. Closing the iterator stops it.
 
     Args:
-        name: Name of the technique.
+        name: Name of the technique, or a technique.
         **inputs: As for `run`.
 
     Raises:
-        TimmscopeError: As for `run`; also when the time budget is used up.
+        TimmscopeError: As for `run`; also when the time budget is used up, when the technique itself fails, and when
+            it returns something other than it declares.
     """
-    technique = plugins().technique(name)
+    technique = name if isinstance(name, Technique) else plugins().technique(name)
     given = validate(technique, inputs)
-    deadline = time.monotonic() + settings().time_budget
+    report = plugins().report(technique.plugin)
+    blame = report.incidents if report else incidents.running.get() or Incidents(technique.plugin)
+    yield from contained(_run(technique, given), settings().time_budget, technique.title, blame)
+
+
+def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, None]:
+    """Yield None when everything is loaded, previews, and the result."""
     context = (
         loading.lend(given["model"], given["weights"], plugins().model_sources)
         if technique.uses_model
@@ -67,18 +77,15 @@ def stream(name: str, /, **inputs: Any) -> Iterator[Preview | Result]:
     )
     with context as model:
         call = Resolver(technique, given, model)
+        arguments = call.arguments
+        yield None
         outputs = Outputs()
-        with contextlib.closing(_steps(technique, call.arguments)) as steps:  # its hooks go before the model does
+        with contextlib.closing(_steps(technique, arguments)) as steps:  # its hooks go before the model does
             for outputs in steps:
-                check_outputs(technique, outputs, complete=not technique.streams)
-                if time.monotonic() > deadline:
-                    raise OutOfTime(
-                        f"{technique.title} took longer than the {settings().time_budget:g} s a run may take here. "
-                        "Use fewer steps or a smaller model."
-                    )
+                _check(technique, outputs, complete=not technique.streams)
                 if technique.streams:
                     yield Preview(technique, outputs, outputs.done, outputs.total)
-        check_outputs(technique, outputs, complete=True)
+        _check(technique, outputs, complete=True)
         recipe = make_recipe(technique, given, call, model)
     left_out = [note for value in given.values() if isinstance(value, PhotoList) for note in value.notes]
     photos = {name: value for name, value in given.items() if isinstance(value, PhotoInput)}
@@ -102,10 +109,27 @@ def lend(name: str, weights: str = "pretrained") -> Iterator[VisionModel]:
 
 
 def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[Outputs, None, None]:
-    if technique.streams:
-        yield from technique.function(**arguments)
-    else:
-        yield technique.function(**arguments)
+    try:
+        if technique.streams:
+            yield from technique.function(**arguments)
+        else:
+            yield technique.function(**arguments)
+    except TimmscopeError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a plugin raises is its failure, and named as such
+        *_, frame = traceback.extract_tb(error.__traceback__)
+        what = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+        incidents.report(f"{technique.title} failed: {what}", str(error))
+        raise TechniqueFailed(technique.title, technique.plugin, what) from error
+
+
+def _check(technique: Technique, outputs: Any, complete: bool) -> None:
+    """`check_outputs`, with what it finds reported as an incident of the plugin too."""
+    try:
+        check_outputs(technique, outputs, complete)
+    except BrokenOutput as error:
+        incidents.report(str(error))
+        raise
 
 
 def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +256,7 @@ def make_recipe(
 ) -> dict[str, Any]:
     """Everything that reproduces the run, as JSON values."""
     inputs = {name: _recorded(value) for name, value in given.items() if name != "files"}  # the set stands for them
-    report = next((r for r in plugins().reports if r.name == technique.plugin), None)
+    report = plugins().report(technique.plugin)
     recipe: dict[str, Any] = {
         "technique": technique.name,
         "plugin": {"name": technique.plugin, "version": report.version if report else "?"},

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=40_000_000, gt=0, description="Largest photo accepted, in pixels.")
     hub: bool = Field(default=True, description="Whether weights may be fetched from the Hugging Face hub.")
     hub_patience: float = Field(default=1.5, gt=0, description="Seconds to wait for the hub's first answer.")
+    disabled_plugins: str = Field(default="", description="Names of plugins that are not loaded, with commas between.")
     time_budget: float = Field(default=300, gt=0, description="Longest run, in seconds.")
     parallel_runs: int = Field(default=2, gt=0, description="Runs at the same time; more wait in the queue.")
     queue_size: int = Field(default=32, gt=0, description="Runs that may wait; more are turned away.")

@@ -16,6 +16,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from . import incidents
+
 KEPT = 4  # clean views kept a model
 PLAIN = (bool, int, float, str)  # attributes that are compared by value
 
@@ -42,6 +44,15 @@ def _fingerprint(module: nn.Module) -> list[Any]:
             if tensor is not None:
                 state.append((key, _Same(tensor), tensor.data_ptr(), tensor.requires_grad, tensor.grad is None))
     return state
+
+
+def _difference(before: list[Any], after: list[Any]) -> str:
+    """Where two fingerprints differ first, in words."""
+    for old, new in zip(before, after):
+        if old != new:
+            place = f"in {new[0] or 'the whole'}"
+            return f"hooks {place}" if len(new) == 5 and len(old) == 5 and old[2] != new[2] else place
+    return "with parts added or removed"
 
 
 def _is_plain(value: Any) -> bool:
@@ -80,10 +91,13 @@ class ViewPool:
         try:
             yield view
         finally:
-            if _fingerprint(view) == before:
+            after = _fingerprint(view)
+            if after == before:
                 with self._lock:
                     if len(self._clean) < KEPT:
                         self._clean.append((view, before))
+            else:
+                incidents.report(f"leaves the network changed, {_difference(before, after)}; that view is dropped")
 
     @property
     def intact(self) -> bool:

@@ -12,10 +12,12 @@ def serve(style: Path) -> None:
     Args:
         style: The style sheet.
     """
+    from ..incidents import attribute_output
     from ..settings import settings
     from .answers import refuse_name, refuse_parameters
     from .page import HEAD, build, theme
 
+    attribute_output()
     page = build()
     page.launch(
         theme=theme(),

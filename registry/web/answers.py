@@ -12,7 +12,7 @@ import gradio as gr
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from ..errors import InvalidInput, TimmscopeError, did_you_mean, shown
+from ..errors import InvalidInput, TechniqueFailed, TimmscopeError, did_you_mean, shown
 from ..plugins import plugins
 
 logger = logging.getLogger("timmscope.web")
@@ -26,6 +26,12 @@ def answered() -> Iterator[None]:
         yield
     except gr.Error:
         raise
+    except TechniqueFailed as error:
+        incident = uuid.uuid4().hex[:8]
+        logger.exception("incident %s", incident)
+        raise gr.Error(
+            f"{error} The server's log has the details, under {incident}.".translate(MARKUP), print_exception=False
+        ) from None
     except TimmscopeError as error:
         raise gr.Error(str(error).translate(MARKUP), print_exception=False) from None
     except Exception:
