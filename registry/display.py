@@ -35,7 +35,7 @@ def page(result: Result) -> str:
     pictures = "".join(part for part in parts if part.startswith("<figure"))
     others = "".join(part for part in parts if not part.startswith("<figure"))
     made_of = result.recipe.get("model", {})
-    model = " · ".join(html.escape(str(made_of[key])) for key in ("name", "weights") if key in made_of)
+    model = html.escape(f"{made_of['name']}, {made_of['weights']} weights") if made_of else ""
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in result.notes)
     return (
         f'{STYLE}<div class="timmscope"><h3>{html.escape(result.technique.title)}</h3><p>{model}</p>'

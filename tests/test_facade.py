@@ -33,7 +33,8 @@ def test_declarations_need_no_heavy_import():
 
 def test_the_two_facades_are_equal():
     checkout, installed = ((ROOT / file).read_text() for file in ("timmscope.py", "installed/__init__.py"))
-    body = checkout.split('"""')[2]
+    body, main = checkout.split('"""')[2].split("\nif __name__")  # the package has `__main__.py` for that
+    assert main.endswith("    main()\n")
     assert body.strip()
     assert installed.split('"""')[2] == body.replace("from registry", "from .registry")
 

@@ -14,6 +14,8 @@ from playwright.sync_api import expect, sync_playwright
 
 import timmscope
 
+from .serving import ROOT
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",
@@ -24,6 +26,7 @@ FLAGS = [
     "--no-first-run",
 ]
 PATIENCE = 30_000  # milliseconds
+HERE = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -168,16 +171,19 @@ def test_a_link_cannot_set_what_is_refused_or_inject_markup(browser, server):
 def test_the_shown_calls_work_when_pasted(page, tmp_path):
     open_tab(page, "Gradients", "Saliency")
     run(page, "saliency")
-    page.get_by_role("button", name=re.compile("as Python and curl")).locator("visible=true").click()
+    page.get_by_role("button", name=re.compile("as Python, curl")).locator("visible=true").click()
     shown = page.locator(".cm-content").locator("visible=true")
-    expect(shown).to_have_count(2)
-    python, curl = ("\n".join(block.locator(".cm-line").all_inner_texts()) for block in shown.all())
+    expect(shown).to_have_count(3)
+    python, curl, shell = ("\n".join(block.locator(".cm-line").all_inner_texts()) for block in shown.all())
     script = f"{python}\nimport numpy\nprint(sorted(numpy.load(arrays)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.stdout.strip().endswith("['heatmap', 'overlay', 'scores']"), done.stderr
     done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=60)
     assert "event: complete" in done.stdout
     assert "heatmap.png" in done.stdout
+    command = f'timmscope() {{ {sys.executable} -m timmscope "$@"; }}\n{shell}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=HERE)
+    assert "out/arrays.npz" in done.stdout.splitlines(), done.stderr
 
 
 def test_the_files_can_be_downloaded(page, tmp_path):

@@ -89,14 +89,6 @@ def test_files_hold_what_the_result_holds(result, tmp_path):
     assert np.array_equal(np.asarray(film.convert("RGB")), PICTURE)
 
 
-def test_notebooks_show_pictures_with_escaped_text(result):
-    text = result._repr_html_()
-    assert text.count("<img") == 7
-    assert "&lt;one&gt;" in text
-    assert "A &lt;note&gt;." in text
-    assert "<one>" not in text
-
-
 def test_what_fits_is_accepted():
     check_outputs(make(), Outputs(VALUES), complete=True)
     check_outputs(make(), Outputs(picture=PICTURE), complete=False)

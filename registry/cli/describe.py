@@ -66,6 +66,11 @@ def bounds(parameter: Parameter) -> str:
     return f"{accepts} Default: {shown(parameter.default)}.".strip()
 
 
+def flag(name: str, on: bool = True) -> str:
+    """The option of the parameter called `name`; of a switch, the one that sets it so."""
+    return f"--{'' if on else 'no-'}{name.replace('_', '-')}"
+
+
 def shown(default: Any) -> str:
     """A default as a shell would take it."""
     if isinstance(default, bool):

@@ -12,10 +12,10 @@ from .. import ports
 from ..errors import InvalidInput, did_you_mean
 from ..plugins import plugins
 from ..technique import Parameter, Technique
-from .describe import shown
+from .describe import flag, shown
 
 SAMPLE = "sample:"
-SEVERAL = (ports.Targets, ports.Layers, ports.Choices, ports.Files)
+SEVERAL = (ports.Targets, ports.Layers, ports.ModelNames, ports.Choices, ports.Files)
 METAVARS: tuple[tuple[type[ports.Input], str], ...] = (
     (ports.Unit, "INTEGER"),
     (ports.Photo, "PHOTO"),
@@ -42,7 +42,6 @@ def option(parameter: Parameter, main: bool = False) -> click.Option:
         main: It is the photo that may be a folder of photos.
     """
     name, port = parameter.name, parameter.port
-    flag = f"--{name.replace('_', '-')}"
     common: dict[str, Any] = {"required": parameter.required, "callback": _check(parameter, main)}
     text = parameter.help
     if isinstance(port, ports.Number):
@@ -50,11 +49,11 @@ def option(parameter: Parameter, main: bool = False) -> click.Option:
     if not parameter.required and parameter.default not in ("", (), []):
         text += f"  [default: {shown(parameter.default)}]"
     if isinstance(port, ports.Switch):
-        return click.Option([name, f"{flag}/--no-{flag[2:]}"], help=text, **common)
+        return click.Option([name, f"{flag(name)}/{flag(name, False)}"], help=text, **common)
     if main:
         text += " A folder runs it on every photo there; sample:NAME is a sample photo."
     return click.Option(
-        [name, flag],
+        [name, flag(name)],
         help=text,
         metavar=_metavar(port),
         multiple=isinstance(port, SEVERAL),

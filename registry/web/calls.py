@@ -1,22 +1,24 @@
-"""A run as text that works when pasted: Python and curl."""
+"""A run as text that works when pasted: Python, curl and the command line."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from ..cli.describe import flag
 from ..ports import Photo
-from ..technique import Technique
+from ..technique import FILES, Technique
 
 
 def given_values(technique: Technique, values: dict[str, Any]) -> dict[str, Any]:
-    """The values that differ from their defaults, in the order of the parameters."""
+    """The values that differ from their defaults, in the order of the parameters; no files are as good as none."""
     return {
         p.name: values[p.name]
         for p in technique.parameters
-        if p.name in values and (p.required or values[p.name] != p.default)
+        if p.name in values and (values[p.name] if p == FILES else p.required or values[p.name] != p.default)
     }
 
 
@@ -31,6 +33,10 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
     photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
     fetched, lines = [], []
     for name, value in given_values(technique, values).items():
+        if name == FILES.name:
+            fetched += [f"{name} = [", *_fetched(value, url), "]"]
+            lines.append(f"    {name}=[handle_file(file) for file in {name}],")
+            continue
         if name in photos:
             fetched.append(f'{name} = urlretrieve("{url}/gradio_api/file={quote(value["path"])}")[0]')
         lines.append(f"    {name}={f'handle_file({name})' if name in photos else repr(_plain(value))},")
@@ -53,16 +59,53 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
 def curl_call(technique: Technique, values: dict[str, Any], url: str) -> str:
     """Two calls with curl: the first starts the run, the second waits for its result."""
     photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
-    body = {
-        name: {"path": value["path"], "meta": {"_type": "gradio.FileData"}} if name in photos else _plain(value)
-        for name, value in given_values(technique, values).items()
-    }
+    body: dict[str, Any] = {}
+    for name, value in given_values(technique, values).items():
+        if name == FILES.name:
+            body[name] = [_record(file) for file in value]
+        else:
+            body[name] = _record(value) if name in photos else _plain(value)
     data = shlex.quote(json.dumps(body, ensure_ascii=False))
     return (
         f"EVENT=$(curl -s {url}/gradio_api/call/v2/{technique.name} -H 'Content-Type: application/json' \\\n"
         f"  -d {data} | cut -d'\"' -f4)\n"
         f"curl -sN {url}/gradio_api/call/{technique.name}/$EVENT"
     )
+
+
+def cli_call(technique: Technique, values: dict[str, Any], url: str) -> str:
+    """A call of `timmscope run` in a POSIX shell; photos are fetched from this server first."""
+    photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
+    fetched, words = [], [f"timmscope run {technique.name}"]
+    for name, value in given_values(technique, values).items():
+        if name in photos or name == FILES.name:
+            for place, file in _places([value] if name in photos else value, url):
+                if name in photos:
+                    file = f"{technique.name}-{name}{PurePosixPath(file).suffix}"
+                fetched.append(f"curl -s {shlex.quote(place)} -o {shlex.quote(file)}")
+                words.append(f"{flag(name)} {shlex.quote(file)}")
+        elif isinstance(value, bool):
+            words.append(flag(name, value))
+        else:
+            words.append(f"{flag(name)} {shlex.quote(str(_plain(value)))}")
+    return "\n".join([*fetched, " \\\n  ".join(words)])
+
+
+def _fetched(files: list[dict[str, Any]], url: str) -> list[str]:
+    """Lines that fetch uploaded files into the working folder."""
+    return [f"    urlretrieve({place!r}, {name!r})[0]," for place, name in _places(files, url)]
+
+
+def _places(files: list[dict[str, Any]], url: str) -> list[tuple[str, str]]:
+    """Where each uploaded file is on this server, and its name in the working folder: names are captions."""
+    names = [PurePosixPath(file["path"]).name for file in files]
+    names = [f"{i} {name}" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
+    return [(f"{url}/gradio_api/file={quote(file['path'])}", name) for file, name in zip(files, names)]
+
+
+def _record(file: dict[str, Any]) -> dict[str, Any]:
+    """An uploaded file as Gradio takes it again."""
+    return {"path": file["path"], "meta": {"_type": "gradio.FileData"}}
 
 
 def _plain(value: Any) -> Any:
