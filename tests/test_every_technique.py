@@ -11,40 +11,18 @@ import torch
 from PIL import Image
 
 import timmscope
-from registry import loading, ports
+from registry import loading, ports, testing
 from registry.technique import SECTIONS
 
 from .references import CHELSEA
 
 TECHNIQUES = timmscope.plugins().techniques
 MODEL = "test_convnext"  # small, and its gradient is not zero with random weights
-# What makes a run short; the rest of a technique's parameters keep their defaults.
-SMALL = {
-    "samples": 3,
-    "steps": 3,
-    "size": 64,
-    "iterations": 1,
-    "window": 40,
-    "stride": 40,
-    "octaves": 2,
-    "facets": 1,
-    "seeds": 1,
-    "second_model": MODEL,
-}
-SMALL_TOO = {"texture_patchwise": {"window": 7, "size": 24, "sample": 20}}  # where a name means something else
 
 
 def smallest(technique) -> dict:
-    """The shortest honest call: a photo where one is asked for, few steps."""
-    inputs = {"model": MODEL, "weights": "random"} if technique.uses_model else {}
-    for parameter in technique.own_parameters:
-        if isinstance(parameter.port, ports.Photo):
-            inputs[parameter.name] = CHELSEA
-        elif parameter.name in SMALL:
-            inputs[parameter.name] = SMALL[parameter.name]
-        elif isinstance(parameter.port, ports.Target) and not isinstance(parameter.port, ports.Targets):
-            inputs[parameter.name] = 3
-    return inputs | SMALL_TOO.get(technique.name, {})
+    """The shortest honest call on a tiny model."""
+    return testing.smallest(technique, CHELSEA, MODEL, testing.generated_photos())
 
 
 def same(a: timmscope.Result, b: timmscope.Result) -> bool:

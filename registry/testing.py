@@ -1,0 +1,93 @@
+"""For tests and benchmarks of techniques: the shortest honest call of any of them, and what a result fails to show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from . import ports
+from .plugin_checks import Check, Report, check
+from .result import Result
+from .technique import Parameter, Technique
+
+__all__ = ["Check", "Report", "blanks", "check", "generated_photos", "is_small", "smallest"]
+
+# What makes a run short, by name of the parameter; the other parameters keep their defaults.
+SMALL: dict[str, Any] = {
+    "samples": 3,
+    "steps": 3,
+    "limit": 6,
+    "size": 64,
+    "iterations": 1,
+    "window": 40,
+    "stride": 40,
+    "octaves": 2,
+    "facets": 1,
+    "seeds": 1,
+    "second_model": "test_convnext",
+}
+# Where a technique means something else by a name.
+SMALL_TOO: dict[str, dict[str, Any]] = {"texture_patchwise": {"window": 7, "size": 24, "sample": 20}}
+
+
+def smallest(technique: Technique, photo: Any, model: str = "", photos: Sequence[Any] = ()) -> dict[str, Any]:
+    """The inputs of the shortest honest call of a technique.
+
+    Args:
+        technique: The technique.
+        photo: What every photo parameter gets.
+        model: Name of the model, with random weights; empty for the default one.
+        photos: What is brought along where a photo set is searched.
+    """
+    inputs: dict[str, Any] = {"model": model, "weights": "random"} if technique.uses_model and model else {}
+    for parameter in technique.parameters:
+        if isinstance(parameter.port, ports.Photo):
+            inputs[parameter.name] = photo
+        elif isinstance(parameter.port, ports.Files):
+            inputs[parameter.name] = list(photos)
+        elif is_small(technique, parameter):
+            inputs[parameter.name] = (SMALL | SMALL_TOO.get(technique.name, {}))[parameter.name]
+    return inputs
+
+
+def is_small(technique: Technique, parameter: Parameter) -> bool:
+    """Whether there is a small setting for a parameter of a technique."""
+    return parameter.name in SMALL or parameter.name in SMALL_TOO.get(technique.name, {})
+
+
+def generated_photos(count: int = 6, side: int = 48) -> list[bytes]:
+    """Small photos that differ from each other, as PNG files: coloured waves under noise."""
+    files = []
+    for i in range(count):
+        random = np.random.default_rng(i)
+        y, x = np.mgrid[:side, :side] / side
+        phases, turns = random.random((2, 3)) * 6
+        waves = np.sin(turns * 2 * (x * np.cos(i) + y * np.sin(i))[..., None] * 3 + phases)
+        pixels = 127 + 90 * waves + random.normal(0, 12, (side, side, 3))
+        buffer = io.BytesIO()
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
+        files.append(buffer.getvalue())
+    return files
+
+
+def blanks(result: Result) -> list[str]:
+    """What is wrong with the outputs of a result: not finite, or all its maps and pictures of one value throughout.
+
+    A map that is empty by the mathematics of the technique is no blank where a note says "empty".
+    """
+    said = any("empty" in note for note in result.notes)
+    found = []
+    for port in result.technique.outputs:
+        array = result.arrays[port.name]
+        if not np.isfinite(array).all():
+            found.append(f"{port.name} is not finite")
+        elif isinstance(port, (ports.Heatmap, ports.Picture, ports.Gallery, ports.Animation)):
+            pictures = array[..., None] if isinstance(port, ports.Heatmap) else array  # [(n,) height, width, values]
+            blank = not np.ptp(pictures, axis=(-3, -2)).any()
+            if blank and not (said and isinstance(port, ports.Heatmap)):
+                found.append(f"{port.name} is blank")
+    return found
