@@ -33,8 +33,10 @@ from .ports import (
     Heatmap,
     Heatmaps,
     Layer,
+    LayerMaps,
     Layers,
     ModelName,
+    ModelNames,
     Number,
     Photo,
     Photos,
@@ -54,11 +56,13 @@ from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gr
 
 if TYPE_CHECKING:
     from . import render as render
+    from . import testing as testing
     from .index import Index as Index
     from .index import Indexing as Indexing
     from .index import index_photos as index_photos
     from .plugins import plugins as plugins
     from .reading import LayerReader as LayerReader
+    from .receptive_field import ReceptiveField as ReceptiveField
     from .recipes import rerun as rerun
     from .result import Preview as Preview
     from .result import Result as Result
@@ -82,10 +86,12 @@ _LAZY = {
     "Indexing": "index",
     "index_photos": "index",
     "Preview": "result",
+    "ReceptiveField": "receptive_field",
     "Result": "result",
     "plugins": "plugins",
     "render": "",
     "settings": "settings",
+    "testing": "",
 }
 
 __all__ = [
@@ -104,9 +110,11 @@ __all__ = [
     "Heatmaps",
     "InvalidInput",
     "Layer",
+    "LayerMaps",
     "Layers",
     "MissingExtra",
     "ModelName",
+    "ModelNames",
     "ModelSource",
     "ModelUnavailable",
     "Number",
