@@ -73,8 +73,8 @@ def _data_set(name: str, repository: str, split: str, parameter: str) -> PhotoLi
         shards = [file for file in sizes if file.endswith(".parquet")]
     if sum(sizes[file] for file in shards) >= sum(sizes[file] for file in images):  # the rest are illustrations
         shards = _of_split(shards, split, parameter)
-        folder = PurePosixPath(shards[0]).parts[0]  # of several configurations the first
-        photos, of = _rows(name, repository, revision, {s: sizes[s] for s in shards if s.startswith(folder)})
+        shards = [file for file in shards if _top(file) == _top(shards[0])]  # of several configurations the first
+        photos, of = _rows(name, repository, revision, {file: sizes[file] for file in shards})
     else:
         files = _of_split(images, split, parameter)
         photos, of = [_photo(repository, revision, file) for file in evenly(files, settings().max_photos)], len(files)
@@ -99,6 +99,10 @@ def _of_split(files: list[str], split: str, parameter: str) -> list[str]:
     if split and not found:
         raise InvalidInput(parameter, split, f"a split of the data set, which has files such as {files[0]}")
     return found or files
+
+
+def _top(file: str) -> str:
+    return file.rpartition("/")[0].partition("/")[0]
 
 
 def _photo(repository: str, revision: str, file: str) -> SetPhoto:
@@ -192,9 +196,10 @@ class Shard:
         column = next((name for name, f in features.items() if f.get("_type") == "ClassLabel"), "label")
         if column not in schema.names:
             return [""] * self._file.metadata.num_rows
-        names = features.get(column, {}).get("names") or []
         values = self._file.read([column]).column(column).to_pylist()
-        return [names[v] if isinstance(v, int) and 0 <= v < len(names) else "" if v is None else str(v) for v in values]
+        if names := features.get(column, {}).get("names"):
+            return [names[v] if isinstance(v, int) and 0 <= v < len(names) else "" for v in values]  # -1 is unknown
+        return ["" if value is None else str(value) for value in values]
 
     def read(self, row: int) -> bytes:
         """The encoded picture of a row."""

@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from .errors import InvalidInput, did_you_mean
 from .photo_sets import PhotoList, SetPhoto
-from .photos import PhotoInput, decode
+from .photos import PhotoInput, decode, from_data_url
 from .plugins import plugins
 from .settings import settings
 
@@ -105,7 +105,7 @@ def _expand(item: Any, number: int) -> Iterator[SetPhoto]:
     if isinstance(item, SetPhoto):
         yield item
     elif isinstance(item, str) and item.startswith("data:"):
-        yield SetPhoto(f"photo {number}", lambda: item, version=hashlib.sha256(item.encode()).hexdigest())
+        yield from _expand(from_data_url(item, "files"), number)
     elif isinstance(item, (str, os.PathLike)):
         path = Path(item)
         if path.is_dir():

@@ -114,14 +114,23 @@ def _open_bytes(source: Any, parameter: str) -> io.BytesIO | Path:
     if isinstance(source, Path):
         return source
     if isinstance(source, str) and source.startswith("data:"):
-        head, _, body = source.partition(",")
-        try:
-            return io.BytesIO(base64.b64decode(body, validate=True) if head.endswith(";base64") else b"")
-        except binascii.Error:
-            raise InvalidInput(parameter, head[:40], EXPECTED, "The data URL is not valid base64.") from None
+        return io.BytesIO(from_data_url(source, parameter))
     if isinstance(source, str) and source and "\0" not in source and len(source) < 4096:
         return Path(source)
     raise InvalidInput(parameter, source, EXPECTED)
+
+
+def from_data_url(url: str, parameter: str) -> bytes:
+    """What a `data:` URL holds.
+
+    Raises:
+        InvalidInput: It is not valid base64.
+    """
+    head, _, body = url.partition(",")
+    try:
+        return base64.b64decode(body, validate=True) if head.endswith(";base64") else b""
+    except binascii.Error:
+        raise InvalidInput(parameter, head[:40], EXPECTED, "The data URL is not valid base64.") from None
 
 
 def _looks_like_svg(source: Any) -> bool:

@@ -39,7 +39,7 @@ class Parameter:
 
 
 FIT = Parameter("fit", Switch("Fit the whole photo"), False, "Squash the whole photo instead of cropping its centre.")
-FILES = Parameter("files", Files("Own photos"), (), "Photos, or one zip of photos, to use instead of the photo set.")
+FILES = Parameter("files", Files("Own photos"), None, "Photos, or one zip of photos, to use instead of the photo set.")
 MODEL = Parameter("model", ModelName("Model"), "tf_efficientnet_lite0", "Name of a timm model.")
 WEIGHTS = Parameter(
     "weights",

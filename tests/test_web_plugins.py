@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import io
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 from playwright.sync_api import expect
 
+from registry.web import calls, links
+
+from .plugins.sheet import timmscope_sheet
+from .references import CHELSEA
 from .serving import ROOT, serving
 from .test_page import PATIENCE, browser  # noqa: F401
 
-TOYS = ("fade", "broken_import", "broken_declaration", "clash")
+TOYS = ("fade", "sheet", "broken_import", "broken_declaration", "clash")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +45,78 @@ def test_an_installed_technique_is_an_endpoint_and_a_tool(with_toys, cat):
     assert data[0]["path"].endswith("faded.png")
     tools = {tool["name"]: tool for tool in with_toys.http.get("/mcp/schema").json()}
     assert set(tools["fade"]["inputSchema"]["properties"]) == {"image", "steps"}
+
+
+def test_a_technique_over_photos_takes_uploads_and_nothing_else(with_toys, cat, tmp_path):
+    def names(data):
+        return [item["caption"] for item in data[0]]
+
+    kind, data = with_toys.call("sheet", {})
+    assert kind == "complete"
+    assert names(data) == ["red (colour)", "green (colour)", "blue (colour)"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("cats/one.png", cat)
+        file.writestr("../two.png", cat)
+    uploads = [with_toys.upload(cat, "cat.png"), with_toys.upload(archive.getvalue(), "more.zip")]
+    kind, data = with_toys.call("sheet", {"files": uploads})
+    assert kind == "complete"
+    assert names(data) == ["cat.png ()", "cats/one.png (cats)", "two.png ()"]
+
+    path = tmp_path / "cat.png"
+    path.write_bytes(cat)
+    found = Client(with_toys.url, verbose=False).predict(files=[handle_file(path)], side=16, api_name="/sheet")
+    assert [item["caption"] for item in found[0]] == ["cat.png ()"]
+
+    folder = str(Path(uploads[0]["path"]).parent.parent)  # of everybody's uploads
+    for given in ({"path": str(CHELSEA)}, {"path": folder}, {"path": f"{folder}/none.png"}, "/etc", 3, {}):
+        for files in (given, [uploads[0], given]):
+            if files:
+                kind, data = with_toys.call("sheet", {"files": files})
+                assert kind == "error"
+                assert data["error"].startswith("files: got ")
+                assert "/tmp" not in data["error"]
+    assert "folder:tmp" in with_toys.call("sheet", {"photos": "folder:tmp"})[1]["error"]
+
+
+def test_its_calls_as_text_give_the_same_again(with_toys, cat, tmp_path):
+    technique = timmscope_sheet.sheet
+    values = {
+        "photos": "squares",
+        "side": 16,
+        "files": [with_toys.upload(cat, "a b.png"), with_toys.upload(cat[:-1] + b"!", "a b.png")],
+    }
+    python = calls.python_call(technique, values, with_toys.url)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{python}\nprint([item['caption'] for item in thumbnails])"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "['1 a b.png ()', '2 a b.png ()']" in done.stdout
+    curl = calls.curl_call(technique, values, with_toys.url)
+    done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True)
+    assert "event: complete" in done.stdout
+    assert "files" not in calls.python_call(technique, values | {"files": None}, with_toys.url)
+    assert links.query(technique, values) == "?technique=sheet&side=16"
+
+
+def test_its_tool_takes_data_urls(with_toys, cat):
+    data = "data:image/png;base64," + base64.b64encode(cat).decode()
+
+    async def talk():
+        async with (
+            streamable_http_client(f"{with_toys.url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await session.call_tool("sheet", {"files": [data, data]}), await session.call_tool("sheet", {})
+
+    own, registered = asyncio.run(talk())
+    assert not own.isError
+    assert sum(part.type == "image" for part in own.content) == 2
+    assert sum(part.type == "image" for part in registered.content) == 3
 
 
 def test_its_tab_runs_and_the_plugins_page_names_the_broken_ones(with_toys, browser):  # noqa: F811

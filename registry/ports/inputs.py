@@ -254,7 +254,7 @@ class Photos(Text):
 class Files(Input):
     """Photos that are brought along: files, or one zip of them; empty for none."""
 
-    accepts: ClassVar[str] = "a list of photos, or one zip of photos"
+    accepts: ClassVar[str] = "a list of photos and zips of photos: uploaded files, or data: URLs"
 
     def check(self, name: str, value: Any) -> list[Any]:
         if value is None or isinstance(value, (list, tuple)):

@@ -44,13 +44,22 @@ def photo_input(**options: Any) -> Any:
     return unchecked(gr.Image(type="filepath", **options))
 
 
+def files_input(**options: Any) -> Any:
+    """An input of several files that hands over a list of Gradio's file records."""
+    component = unchecked(gr.File(file_count="multiple", **options))
+    # A schema without references: Gradio's own has some, which lead nowhere once it is part of an MCP tool's schema.
+    schema = {"title": "Files", "type": "array", "items": gr.Image(type="filepath", render=False).api_info()}
+    component.api_info = lambda: schema
+    return component
+
+
 def api_input(parameter: Parameter) -> gr.components.Component:
     """The component of a parameter on a public endpoint: photos, numbers, booleans, and text for all the rest."""
     port, default = parameter.port, None if parameter.required else parameter.default
     if isinstance(port, ports.Photo):
         return photo_input(label=parameter.name)
     if isinstance(port, ports.Files):
-        return unchecked(gr.File(label=parameter.name, file_count="multiple"))
+        return files_input(label=parameter.name)
     if isinstance(port, (ports.Number, ports.Unit)):
         return unchecked(gr.Number(default, label=parameter.name))
     if isinstance(port, ports.Switch):
@@ -67,7 +76,7 @@ def page_input(parameter: Parameter) -> gr.components.Component:
     if isinstance(port, ports.Photo):
         return photo_input(label=port.label, sources=["upload", "clipboard"], height=220)
     if isinstance(port, ports.Files):
-        return unchecked(gr.File(label=port.label, file_count="multiple", height=140))
+        return files_input(label=port.label, height=140)
     if isinstance(port, ports.Photos):
         sets = [(title, name) for name, title in set_names().items()]
         return unchecked(gr.Dropdown(sets, value=default, allow_custom_value=True, **common))

@@ -140,7 +140,7 @@ class Tab:
 
     def layer_controls(self) -> list[tuple[gr.components.Component, Input]]:
         """The controls whose choices depend on the model: layers and classes."""
-        own = {p.name: p.port for p in self.technique.own_parameters}
+        own = {p.name: p.port for p in self.technique.parameters}
         kinds = (Layer, Layers, Targets)
         return [(control, own[name]) for name, control in self.controls.items() if isinstance(own[name], kinds)]
 
