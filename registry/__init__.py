@@ -60,14 +60,14 @@ if TYPE_CHECKING:
     from .index import Index as Index
     from .index import Indexing as Indexing
     from .index import index_photos as index_photos
+    from .lending import lend as lend
     from .plugins import plugins as plugins
     from .reading import LayerReader as LayerReader
     from .receptive_field import ReceptiveField as ReceptiveField
     from .recipes import rerun as rerun
     from .result import Preview as Preview
     from .result import Result as Result
-    from .runner import lend as lend
-    from .runner import run as run
+        from .runner import run as run
     from .runner import stream as stream
     from .settings import settings as settings
 
@@ -75,7 +75,7 @@ __version__ = "0.1.0"
 
 # Loaded at first use, since they import torch: name -> module, and whether the module itself is meant.
 _LAZY = {
-    "lend": "runner",
+    "lend": "lending",
     "decode": "photos",
     "rerun": "recipes",
     "run": "runner",

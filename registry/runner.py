@@ -92,22 +92,6 @@ def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, No
     yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes, *left_out), photos)
 
 
-@contextlib.contextmanager
-def lend(name: str, weights: str = "pretrained") -> Iterator[VisionModel]:
-    """Lend one more model to a technique, such as a second opinion.
-
-    Args:
-        name: Name of the model.
-        weights: "pretrained" or "random".
-
-    Raises:
-        InvalidInput: No such model.
-        ModelUnavailable: Too large, or its weights cannot be had.
-    """
-    with loading.lend(name, weights, plugins().model_sources) as model:
-        yield model
-
-
 def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[Outputs, None, None]:
     try:
         if technique.streams:
