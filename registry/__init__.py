@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from .recipes import rerun as rerun
     from .result import Preview as Preview
     from .result import Result as Result
-        from .runner import run as run
+    from .runner import run as run
     from .runner import stream as stream
     from .settings import settings as settings
 
