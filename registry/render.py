@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 OVERLAY_SIDE = 640  # longest side of an overlay, in pixels
+CELLS_SIDE = 112  # shorter side of a picture of few cells, in pixels, at least
 OVERLAY_COLORS, SIGNED_COLORS = "turbo", "RdBu_r"
 COLOR, OUTSIDE = 0.55, 0.4  # share of the colours over the photo; brightness of the photo outside the region
 QUANTILE = 0.99  # heat maps are clipped here: a few extreme pixels would leave the rest black
@@ -76,6 +78,71 @@ def gradient_picture(gradient: Any) -> np.ndarray:
     return np.broadcast_to((picture * 255).round().astype(np.uint8), (*picture.shape[:2], 3)).copy()
 
 
+def cells(values: Any, extremes: tuple[float, float] | None = None, side: int = CELLS_SIDE) -> np.ndarray:
+    """Values as squares from black to white, enlarged so that people see them.
+
+    Args:
+        values: Array [rows, columns], or [rows, columns, 3] where the values are colours.
+        extremes: What is black and what is white; None takes the extremes of the values. Where they are equal, zeros
+            are black and other values the middle grey.
+        side: Least shorter side of the picture, in pixels.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    values = np.asarray(values, dtype=np.float64)
+    low, high = extremes or (values.min(), values.max())
+    shares = ((values - low) / (high - low)).clip(0, 1) if high > low else np.full(values.shape, 0.5 if low else 0.0)
+    pixels = (shares * 255).round().astype(np.uint8)
+    return enlarged(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), side)
+
+
+def enlarged(picture: np.ndarray, side: int = CELLS_SIDE) -> np.ndarray:
+    """A picture [height, width, ...], each pixel repeated until its shorter side has at least `side` pixels."""
+    factor = max(1, -(-side // min(picture.shape[:2])))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def wall(pictures: Sequence[np.ndarray], columns: int = 0, gap: int = 2) -> np.ndarray:
+    """Pictures of one size in rows, as one picture with see-through gaps.
+
+    Args:
+        pictures: uint8 [height, width, 3] each.
+        columns: Pictures a row; 0 makes the wall as square as it can be.
+        gap: Distance in pixels.
+
+    Returns:
+        uint8 [height, width, 4].
+    """
+    height, width = pictures[0].shape[:2]
+    columns = columns or math.ceil(math.sqrt(len(pictures) * height / width))
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    whole = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        whole[top : top + height, left : left + width] = _with_alpha(picture)
+    return whole
+
+
+def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pictures with see-through borders where one is smaller than the largest, in its middle."""
+    if len({picture.shape for picture in pictures}) == 1:
+        return list(pictures)
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    padded = []
+    for picture in pictures:
+        top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+        padded.append(np.zeros((height, width, 4), np.uint8))
+        padded[-1][top : top + picture.shape[0], left : left + picture.shape[1]] = _with_alpha(picture)
+    return padded
+
+
+def _with_alpha(picture: np.ndarray) -> np.ndarray:
+    opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
+    return picture if picture.shape[2] == 4 else np.concatenate([picture, opaque], axis=2)
+
+
 def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:
     """The pictures of one output with their captions; none for outputs that are no pictures.
 
@@ -87,11 +154,15 @@ def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:
         return [(Image.fromarray(np.asarray(plain(value.picture))), port.label)]
     if isinstance(port, Heatmap):
         items, captions = _items(value, port.label)
-        return [(Image.fromarray(colored(i, port.colors, port.signed)), c) for i, c in zip(items, captions)]
+        return [(Image.fromarray(_heat_picture(port, item)), caption) for item, caption in zip(items, captions)]
     if isinstance(port, (Picture, Gallery)):
         items, captions = _items(value, port.label)
         return [(Image.fromarray(np.asarray(plain(i))), c) for i, c in zip(items, captions)]
     return []
+
+
+def _heat_picture(port: Heatmap, item: Any) -> np.ndarray:
+    return np.asarray(plain(item.picture)) if isinstance(item, Shown) else colored(item, port.colors, port.signed)
 
 
 def png(picture: Image.Image) -> bytes:

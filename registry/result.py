@@ -194,5 +194,6 @@ def _check_value(what: str, port: Output, value: Any) -> None:
         raise BrokenOutput(f"{what} has shape {array.shape} and type {array.dtype}, expected {port.shape}.")
     if not np.isfinite(array).all():
         raise BrokenOutput(f"{what} has values that are not finite.")
-    if isinstance(value, Shown) and not isinstance(value.picture, Drawn):
-        _check_value(f"{what}: its picture", Picture(port.name, port.label), value.picture)
+    for item in value.items if isinstance(value, Captioned) else [value]:
+        if isinstance(item, Shown) and not isinstance(item.picture, Drawn):
+            _check_value(f"{what}: its picture", Picture(port.name, port.label), item.picture)

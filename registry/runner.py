@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from . import incidents, loading, photo_sources, ports
+from . import catalogue, incidents, loading, photo_sources, ports
 from .containment import contained
 from .errors import Declined, InvalidInput, TechniqueFailed, TimmscopeError, did_you_mean
 from .incidents import Incidents
@@ -203,6 +203,8 @@ class Resolver:
                 value = [self.model.labels.find(text, name) for text in value if text]  # type: ignore[union-attr]
             elif isinstance(port, ports.Target):
                 value = self.model.labels.find(value, name) if value else None  # type: ignore[union-attr]
+            elif isinstance(port, ports.ModelNames):
+                value = [_model_name(name, other) for other in value]
             elif isinstance(port, ports.Layers):
                 value = [self._layer(name, layer, False) for layer in value]
             elif isinstance(port, ports.Layer):
@@ -233,6 +235,15 @@ class Resolver:
             f"Layer: {self.model.default_layer}, the last one with a spatial grid that reaches the score."
         )
         return self.model.default_layer
+
+
+def _model_name(parameter: str, name: str) -> str:
+    """The name, of a model that there is."""
+    try:
+        catalogue.find(name, plugins().model_sources)
+    except InvalidInput as error:
+        raise InvalidInput(parameter, error.given, error.expected, error.remedy) from None
+    return name
 
 
 def make_recipe(

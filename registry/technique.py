@@ -105,7 +105,7 @@ def technique(title: str, *, family: str, outputs: Sequence[Output]) -> Callable
             raise DeclarationError(f"technique {name}: family {family!r} is not one of {', '.join(FAMILIES)}")
         summary, sections, args = _read_docstring(name, function)
         parameters = _read_parameters(name, function, args)
-        _check_outputs(name, outputs)
+        _check_outputs(name, outputs, {parameter.name for parameter in parameters})
         return Technique(
             name=name,
             title=title,
@@ -172,7 +172,7 @@ def _plain_type(hint: Any) -> Any:
     return typing.get_origin(inner) or inner
 
 
-def _check_outputs(name: str, outputs: Sequence[Output]) -> None:
+def _check_outputs(name: str, outputs: Sequence[Output], parameters: set[str]) -> None:
     if not outputs:
         raise DeclarationError(f"technique {name}: no outputs; write  outputs=[Picture('picture', 'Picture')]")
     seen: set[str] = set()
@@ -183,6 +183,12 @@ def _check_outputs(name: str, outputs: Sequence[Output]) -> None:
             )
         if not port.name.isidentifier() or port.name in RESERVED or port.name in seen:
             raise DeclarationError(f"technique {name}: output name {port.name!r} is taken, reserved or no identifier")
+        selects = getattr(port, "selects", "")
+        if selects and selects not in parameters:
+            raise DeclarationError(
+                f"technique {name}: output {port.name} selects {selects!r}, which is none of its parameters: "
+                f"{', '.join(sorted(parameters))}"
+            )
         seen.add(port.name)
 
 

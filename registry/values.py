@@ -13,12 +13,14 @@ class Captioned:
     Args:
         items: n arrays of one shape, or pictures that are `Drawn`.
         captions: n texts, shown under the pictures.
+        values: What each picture stands for, as the parameter that the port `selects` takes it; empty where a click
+            on a picture sets nothing.
     """
 
-    def __init__(self, items: Any, captions: Sequence[str]) -> None:
-        if len(items) != len(captions):
-            raise ValueError(f"{len(items)} pictures with {len(captions)} captions")
-        self.items, self.captions = items, list(captions)
+    def __init__(self, items: Any, captions: Sequence[str], values: Sequence[Any] = ()) -> None:
+        if len(items) != len(captions) or len(values) not in (0, len(items)):
+            raise ValueError(f"{len(items)} pictures with {len(captions)} captions and {len(values)} values")
+        self.items, self.captions, self.values = items, list(captions), list(values)
 
 
 class Drawn:

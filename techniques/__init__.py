@@ -4,6 +4,8 @@ BUILTIN = (
     "sample_photos",
     "embedded_photos",
     "efficientnet_lite",
+    "filters",
+    "activation_maps",
     "occlusion",
     "saliency",
     "saliency_segmentation",

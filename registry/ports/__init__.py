@@ -13,6 +13,7 @@ from .inputs import (
     Layer,
     Layers,
     ModelName,
+    ModelNames,
     Number,
     Photo,
     Photos,
@@ -22,11 +23,13 @@ from .inputs import (
     Targets,
     Text,
     Unit,
+    Units,
 )
-from .outputs import Animation, Curves, Gallery, Heatmap, Heatmaps, Output, Picture, Scores, Table
+from .outputs import WALL, Animation, Curves, Gallery, Heatmap, Heatmaps, LayerMaps, Output, Picture, Scores, Table
 
 __all__ = [
     "TEXT_LENGTH",
+    "WALL",
     "Animation",
     "Choice",
     "Choices",
@@ -37,8 +40,10 @@ __all__ = [
     "Heatmaps",
     "Input",
     "Layer",
+    "LayerMaps",
     "Layers",
     "ModelName",
+    "ModelNames",
     "Number",
     "Output",
     "Photo",
@@ -52,4 +57,5 @@ __all__ = [
     "Targets",
     "Text",
     "Unit",
+    "Units",
 ]

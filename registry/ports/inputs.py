@@ -112,6 +112,21 @@ class ModelName(Text):
 
 
 @dataclass(frozen=True)
+class ModelNames(Text):
+    """Several models, as a list or as text separated by semicolons. The technique receives names, maybe none."""
+
+    limit: int = 4
+    types: ClassVar = (Sequence, list)
+
+    def check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
+        return [super(ModelNames, self).check(name, item) for item in _several(self, name, value, self.limit)]
+
+    @property
+    def accepts(self) -> str:  # type: ignore[override]
+        return f"at most {self.limit} names of timm models, separated by semicolons; may be empty"
+
+
+@dataclass(frozen=True)
 class Target(Text):
     """The class whose score is explained. The technique receives an index, or None for the top prediction."""
 
@@ -211,6 +226,27 @@ class Unit(Input):
         ):
             raise InvalidInput(name, value, self.accepts)
         return int(value)
+
+
+@dataclass(frozen=True)
+class Units(Input):
+    """Several channels of the layer, as a list or as text separated by semicolons. The technique receives indices."""
+
+    limit: int = 32
+    types: ClassVar = (Sequence, list)
+
+    def check(self, name: str, value: Any) -> list[int]:
+        found = []
+        for item in _several(self, name, value, self.limit):
+            text = str(item) if isinstance(item, (int, str)) and not isinstance(item, bool) else ""
+            if not (text.isascii() and text.isdigit() and len(text) < 10):
+                raise InvalidInput(name, value, self.accepts)
+            found.append(int(text))
+        return list(dict.fromkeys(found))
+
+    @property
+    def accepts(self) -> str:
+        return f"at most {self.limit} indices of channels of the layer, separated by semicolons; may be empty"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+WALL = 5  # columns from which a gallery is a wall of small pictures
+
 
 @dataclass(frozen=True)
 class Output:
@@ -24,8 +26,18 @@ class Picture(Output):
 
 @dataclass(frozen=True)
 class Gallery(Output):
-    """Several pictures of one size with a caption each: `Captioned`, a uint8 array [n, height, width, 3]."""
+    """Several pictures of one size with a caption each: `Captioned`, a uint8 array [n, height, width, 3].
 
+    Args:
+        columns: Pictures side by side on a wide page; from `WALL` on they are shown small and close together.
+        selects: Name of a parameter. A click on a picture sets it to what the picture stands for (`Captioned.values`)
+            and runs again.
+        crisp: Pixels stay squares when the picture is enlarged, as for kernels and coarse maps.
+    """
+
+    columns: int = 2
+    selects: str = ""
+    crisp: bool = False
     shape: ClassVar[str] = "[n, height, width, 3], 0 to 1"
 
 
@@ -45,9 +57,23 @@ class Heatmap(Output):
 
 @dataclass(frozen=True)
 class Heatmaps(Heatmap):
-    """Several heat maps with a caption each: `Captioned`, a float array [n, height, width]."""
+    """Several heat maps with a caption each: `Captioned`, a float array [n, height, width].
 
+    Args:
+        columns: As for `Gallery`; so are `selects` and `crisp`.
+    """
+
+    columns: int = 2
+    selects: str = ""
+    crisp: bool = False
     shape: ClassVar[str] = "[n, height, width] of the model's input, raw"
+
+
+@dataclass(frozen=True)
+class LayerMaps(Heatmaps):
+    """Several maps as a layer gives them, a value a cell: `Captioned`, a float array [n, rows, columns]."""
+
+    shape: ClassVar[str] = "[n, rows, columns] of the layer, raw"
 
 
 @dataclass(frozen=True)

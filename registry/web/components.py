@@ -100,7 +100,7 @@ def page_input(parameter: Parameter) -> gr.components.Component:
         )
     if isinstance(port, ports.Layer):
         return unchecked(gr.Dropdown([], value=default, allow_custom_value=True, **common))
-    return unchecked(gr.Textbox(default, **common))
+    return unchecked(gr.Textbox("; ".join(default) if isinstance(default, (list, tuple)) else default, **common))
 
 
 def read(parameter: Parameter, value: Any) -> Any:
@@ -197,10 +197,25 @@ def page_output(port: ports.Output) -> gr.components.Component:
     return output(port, port.label)
 
 
+def is_wall(port: ports.Output) -> bool:
+    """Whether an output is many small pictures that stand close together."""
+    return isinstance(port, (ports.Gallery, ports.Heatmaps)) and port.columns >= ports.WALL
+
+
 def output(port: ports.Output, label: str) -> gr.components.Component:
     """The component of an output that is the same on the page and on an endpoint."""
     if isinstance(port, (ports.Gallery, ports.Heatmaps)):
-        return gr.Gallery(label=label, format="png", columns=2, object_fit="contain", interactive=False, height="auto")
+        looks = {"wall": is_wall(port), "crisp": port.crisp, "selects": bool(port.selects)}
+        return gr.Gallery(
+            label=label,
+            format="png",
+            columns=port.columns,
+            object_fit="contain",
+            interactive=False,
+            height="auto",
+            allow_preview=not port.selects,  # there a click chooses
+            elem_classes=[name for name, is_so in looks.items() if is_so],
+        )
     if isinstance(port, ports.Scores):
         return gr.Label(label=label, num_top_classes=6)
     return gr.Image(label=label, format="png", interactive=False, buttons=["download", "fullscreen"], alt_text=label)

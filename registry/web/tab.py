@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +29,10 @@ from ..result import Preview, Result
 from ..runner import stream
 from ..settings import settings
 from ..technique import FIT, MODEL, WEIGHTS, Parameter, Technique
+from ..values import Captioned
 from . import calls, links
 from .answers import answered
-from .components import files, notes, page_input, page_output, read, shown, status
+from .components import files, is_wall, notes, page_input, page_output, read, shown, status
 from .samples import sample_buttons
 
 PREVIEW_SECONDS = 0.3
@@ -102,6 +103,7 @@ class Tab:
                     self.curl = gr.Code("# Run once to see the call.", language="shell", label="curl", lines=3)
                     self.shell = gr.Code("# Run once to see the call.", language="shell", label="Shell", lines=3)
         self.link = gr.Textbox(visible=False)
+        self.choices = gr.State({})
         with gr.Row(elem_classes="documentation"):
             for title, body in technique.sections.items():
                 with gr.Column(min_width=280):
@@ -133,7 +135,7 @@ class Tab:
             if row:
                 with gr.Row(equal_height=False):
                     for port in row:
-                        with gr.Column(min_width=280):
+                        with gr.Column(min_width=280, scale=2 if is_wall(port) else 1):
                             placed[port.name] = page_output(port)
                             placed[port.name].elem_id = f"{self.technique.name}-{port.name}"
         return [placed[port.name] for port in self.technique.outputs]
@@ -159,20 +161,34 @@ class Tab:
             self.curl,
             self.shell,
             self.link,
+            self.choices,
         ]
-        event = self.run_button.click(
-            self._run,
-            [self.shared.target, *inputs],
-            outputs,
-            show_progress="hidden",
-            api_visibility="undocumented",
-            api_name=f"page_{self.technique.name}",
-            concurrency_id="runs",
-            concurrency_limit=settings().parallel_runs,
-            trigger_mode="multiple",  # "once" still holds for a moment after a stop; the button itself is switched off
-        )
-        event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
-        stopped = self.stop_button.click(None, None, None, cancels=[event])
+        how: dict[str, Any] = {
+            "fn": self._run,
+            "inputs": [self.shared.target, *inputs],
+            "outputs": outputs,
+            "show_progress": "hidden",
+            "api_visibility": "undocumented",
+            "concurrency_id": "runs",
+            "concurrency_limit": settings().parallel_runs,
+        }
+        # "once" still holds for a moment after a stop; the button itself is switched off
+        event = self.run_button.click(**how, api_name=f"page_{self.technique.name}", trigger_mode="multiple")
+        events: list[Any] = [event]
+        controls = dict(zip([p.name for p in parameters], inputs))
+        for port, gallery in zip(self.technique.outputs, self.outputs):
+            if selected := getattr(port, "selects", ""):
+                pick = gallery.select(  # type: ignore[attr-defined]  # a gallery
+                    _picker(port.name),
+                    self.choices,
+                    controls[selected],
+                    api_visibility="private",
+                    queue=False,
+                )
+                events.append(pick.success(**how, api_name=f"page_{self.technique.name}_{port.name}"))
+        for event in events:
+            event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
+        stopped = self.stop_button.click(None, None, None, cancels=events)
         idle = [self.run_button, self.stop_button, self.status]
         stopped.then(lambda: self._idle("Stopped."), None, idle, queue=False, api_visibility="private")
 
@@ -225,11 +241,24 @@ class Tab:
             self.curl: calls.curl_call(self.technique, given, url),
             self.shell: calls.cli_call(self.technique, given, url),
             self.link: links.query(self.technique, given),
+            self.choices: {
+                name: value.values for name, value in result.outputs.items() if isinstance(value, Captioned)
+            },
         }
 
     def _pictures(self, outputs: dict[str, Any]) -> dict[Any, Any]:
         pairs = zip(self.technique.outputs, self.outputs)
         return {part: shown(port, outputs[port.name], True) for port, part in pairs if port.name in outputs}
+
+
+def _picker(name: str) -> Callable[..., Any]:
+    """A function that tells what the picture clicked in the gallery `name` stands for."""
+
+    def picked(choices: dict[str, list[Any]], event: gr.SelectData) -> Any:
+        values = choices.get(name, [])
+        return values[event.index] if event.index < len(values) else gr.skip()
+
+    return picked
 
 
 def address(request: gr.Request) -> str:
