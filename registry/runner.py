@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import os
 import platform
 import traceback
 from collections.abc import Generator, Iterator
@@ -159,7 +160,8 @@ def photo_input(name: str, value: Any) -> PhotoInput:
         return value
     if value is None:
         raise InvalidInput(name, None, ports.Photo.accepts, "Upload a photo or choose an example.")
-    label = str(value).rsplit("/", 1)[-1] if isinstance(value, str) and not value.startswith("data:") else "photo"
+    named = isinstance(value, os.PathLike) or (isinstance(value, str) and not value.startswith("data:"))
+    label = str(value).rsplit("/", 1)[-1] if named else "photo"
     if isinstance(value, str) and value.startswith("sample:"):
         label, value = value, sample(value.removeprefix("sample:"), name)
     return PhotoInput(decode(value, name, settings().max_pixels), label)
