@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -18,6 +21,14 @@ def test_the_environment_sets_them(monkeypatch):
 def test_nonsense_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"TIMMSCOPE_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_folders_are_known_by_their_names(monkeypatch, tmp_path):
+    monkeypatch.setenv("TIMMSCOPE_PHOTO_FOLDERS", os.pathsep.join(["/data/pets", str(tmp_path)]))
+    assert Settings().folders == {"pets": Path("/data/pets"), tmp_path.name: tmp_path}
+    monkeypatch.setenv("TIMMSCOPE_PHOTO_FOLDERS", os.pathsep.join(["/data/pets", "/other/pets"]))
+    with pytest.raises(ValidationError, match="every folder needs a name of its own"):
         Settings()
 
 
