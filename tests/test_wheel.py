@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 
 import pytest
 
@@ -57,7 +58,23 @@ def test_it_runs_away_from_the_checkout(installed, tmp_path):
     assert found["failures"] == []
 
 
+def test_its_command_line_runs_a_technique(installed, tmp_path):
+    (distribution,) = distributions(path=[str(installed[1])])
+    assert [(script.name, script.value) for script in distribution.entry_points] == [("timmscope", "timmscope:main")]
+    command = ["run", "saliency", "--image", "sample:chelsea", "--weights", "random", "--model", "test_vit"]
+    done = subprocess.run(
+        [sys.executable, "-m", "timmscope", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "out/arrays.npz" in done.stdout.splitlines()
+    assert (tmp_path / "out" / "heatmap.png").is_file()
+
+
 def test_its_app_serves(installed, tmp_path, cat):
-    command = [sys.executable, "-c", "import timmscope; timmscope.main()"]
+    command = [sys.executable, "-m", "timmscope", "serve"]
     with serving(tmp_path, command=command, cwd=tmp_path, PYTHONPATH=str(installed[1])) as server:
         assert server.call("saliency", {"image": server.upload(cat)})[0] == "complete"
