@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import re
 import resource
 import statistics
 import time
@@ -61,6 +62,11 @@ def smallest_architectures(known: Path) -> dict[str, int]:
             found[min(counts, key=lambda name: counts[name])] = min(counts.values())
         known.write_text(json.dumps(dict(sorted(found.items(), key=lambda item: item[1]))))
     return json.loads(known.read_text())
+
+
+def techniques() -> list[str]:
+    """The techniques that use a model."""
+    return [name for name, technique in timmscope.plugins().techniques.items() if technique.uses_model]
 
 
 def cell(architecture: str, technique: str) -> dict[str, Any]:
@@ -160,28 +166,25 @@ def read(results: Path) -> dict[tuple[str, str], dict[str, Any]]:
 def document(cells: dict[tuple[str, str], dict[str, Any]]) -> str:
     """The cells as a page: totals, the matrix, and everything that is not plain, with its reason."""
     models = sorted({architecture for architecture, _ in cells}, key=lambda name: (module_of(name), name))
-    techniques = [name for name in timmscope.plugins().techniques if any(name == known for _, known in cells)]
-    runs = {key: cell for key, cell in cells.items() if key[1] in techniques}
-    reasons: dict[str, list[str]] = {}
+    columns = [name for name in techniques() if any(name == known for _, known in cells)]
+    runs = {key: cell for key, cell in cells.items() if key[1] in columns}
+    reasons: dict[tuple[str, str], list[str]] = {}  # technique and reason to the models
     for (architecture, technique), found in sorted(runs.items()):
         if found["verdict"] != "works":
-            why = found["reason"].replace(f"{architecture}.", architecture).replace("\n", " ")
-            reasons.setdefault(f"{SIGNS[found['verdict']]} {technique}: {why}", []).append(architecture)
-    notes = {reason: number for number, reason in enumerate(reasons, 1)}
+            reasons.setdefault((technique, why(architecture, found)), []).append(architecture)
+    numbers = {reason: number for number, reason in enumerate(reasons, 1)}
 
     def sign(architecture: str, technique: str) -> str:
-        found = runs.get((architecture, technique))
-        numbers = [
-            notes[reason] for reason, names in reasons.items() if architecture in names and technique in reason[:40]
-        ]
-        return (SIGNS[found["verdict"]] + "".join(f"[{n}]" for n in numbers)) if found else ""
+        found = runs.get((architecture, technique), {"verdict": ""})
+        number = numbers.get((technique, why(architecture, found))) if found["verdict"] in ("declines", "fails") else ""
+        return SIGNS.get(found["verdict"], "") + (f"[{number}]" if number else "")
 
     lines = [INTRODUCTION.format(models=len(models), modules=len({module_of(name) for name in models}))]
     lines += [
         "| technique | works | declines | fails | median s | longest s | most memory, MB |",
         "|---|---|---|---|---|---|---|",
     ]
-    for technique in techniques:
+    for technique in columns:
         column = [cell for (_, name), cell in runs.items() if name == technique]
         seconds, verdicts = [cell["seconds"] for cell in column], [cell["verdict"] for cell in column]
         lines.append(
@@ -192,16 +195,24 @@ def document(cells: dict[tuple[str, str], dict[str, Any]]) -> str:
         "",
         "## The matrix",
         "",
-        f"| module | architecture | million | default layer | {' | '.join(techniques)} |",
+        f"| module | architecture | million | default layer | {' | '.join(columns)} |",
     ]
-    lines.append("|---" * (4 + len(techniques)) + "|")
+    lines.append("|---" * (4 + len(columns)) + "|")
     for name in models:
         about = cells.get((name, LOAD), {})
         row = [module_of(name), name, f"{about.get('parameters', 0) / 1e6:.1f}", about.get("layer", "")]
-        lines.append(f"| {' | '.join(row + [sign(name, technique) for technique in techniques])} |")
+        lines.append(f"| {' | '.join(row + [sign(name, technique) for technique in columns])} |")
     lines += ["", "## Declined or failed, with the reason", ""]
-    lines += [f"{notes[reason]}. {reason} ({', '.join(names)})" for reason, names in reasons.items()] or ["Nothing."]
+    lines += [f"{n}. {' '.join(reason)} ({', '.join(reasons[reason])})" for reason, n in numbers.items()] or [
+        "Nothing."
+    ]
     return "\n".join(lines) + "\n"
+
+
+def why(architecture: str, found: dict[str, Any]) -> str:
+    """The sign and the reason of a cell, in the same words for every model."""
+    reason = re.sub(rf"\b{re.escape(architecture)}(\.\w+)?", "the model", found["reason"])
+    return f"{SIGNS[found['verdict']]} {' '.join(reason.split())}"
 
 
 def module_of(architecture: str) -> str:
@@ -213,7 +224,7 @@ def main() -> None:
     """Run what is missing and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", nargs="*")
-    parser.add_argument("--technique", nargs="+", default=list(timmscope.plugins().techniques))
+    parser.add_argument("--technique", nargs="+", default=techniques())
     parser.add_argument("--again", nargs="+", default=[], choices=list(SIGNS))
     parser.add_argument("--results", type=Path, default=Path("build/families.jsonl"))
     parser.add_argument("--patience", type=float, default=120, help="seconds a cell may take")

@@ -19,10 +19,10 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from . import hub, incidents
-from .catalogue import Entry, count_parameters, find
+from .catalogue import Entry, activation_bytes, count_parameters, find
 from .errors import Declined, ModelUnavailable
 from .labels import Labels, labels_for
-from .layers import Layer, default_layer, list_layers
+from .layers import Layer, default_layer, list_layers, stages
 from .models import ModelSource
 from .settings import settings
 from .views import ViewPool
@@ -46,6 +46,7 @@ class LoadedModel:
     classifies: bool
     device: torch.device
     pool: ViewPool
+    activation_bytes: int = 0
     users: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _layers: tuple[dict[str, Layer], str | None] | None = None
@@ -65,7 +66,10 @@ class LoadedModel:
                 example = torch.randn(1, *self.config["input_size"], generator=generator).to(self.device)
                 with self.pool.lend() as view:
                     layers = list_layers(view, example)
-                    self._layers = layers, default_layer(view, layers, example)
+                    if self.activation_bytes > settings().activation_bytes:  # no gradient would be granted either
+                        self._layers = layers, next(reversed(stages(view, layers)), None)
+                    else:
+                        self._layers = layers, default_layer(view, layers, example)
             return self._layers
 
     def fingerprint(self) -> str:
@@ -94,6 +98,7 @@ class LoadedModel:
                 self.device,
                 self.layers,
                 self.fingerprint,
+                self.activation_bytes,
             )
 
 
@@ -224,6 +229,7 @@ def load(entry: Entry, weights: str) -> LoadedModel:
         bool(num_classes),
         device,
         ViewPool(module),
+        activation_bytes(entry, config["input_size"]),
     )
 
 

@@ -17,6 +17,9 @@ class Settings(BaseSettings):
 
     device: str = Field(default="", description="Device of the models; empty for CUDA when there is one, else the CPU.")
     max_parameters: int = Field(default=400_000_000, gt=0, description="Largest model accepted, in parameters.")
+    activation_bytes: int = Field(
+        default=6 * 2**30, gt=0, description="Memory for what one backward pass through a model keeps, in bytes."
+    )
     cache_bytes: int = Field(default=2 * 2**30, gt=0, description="Memory for loaded models, in bytes.")
     max_pixels: int = Field(default=40_000_000, gt=0, description="Largest photo accepted, in pixels.")
     hub: bool = Field(default=True, description="Whether weights may be fetched from the Hugging Face hub.")

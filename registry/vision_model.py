@@ -98,6 +98,7 @@ class VisionModel:
         device: Where it runs.
         find_layers: Finds the layers and the default layer; slow the first time, so only when asked for.
         find_fingerprint: Hashes the network and its weights; likewise.
+        activation_bytes: Memory that a backward pass keeps for one image, estimated; 0 when unknown.
     """
 
     name: str
@@ -110,6 +111,7 @@ class VisionModel:
     device: device
     find_layers: Callable[[], tuple[Mapping[str, Layer], str | None]]
     find_fingerprint: Callable[[], str]
+    activation_bytes: int = 0
 
     @property
     def layers(self) -> Mapping[str, Layer]:
@@ -138,11 +140,37 @@ class VisionModel:
         """Height and width of the input, in pixels."""
         return self.config["input_size"][1:]
 
+    def batch(self, wanted: int, size: tuple[int, int] | None = None) -> int:
+        """How many images, of those wanted, one backward pass may take at once without running out of memory.
+
+        Args:
+            wanted: The most that are useful.
+            size: Height and width of the images, where it is not the model's own.
+
+        Raises:
+            Declined: Not even one image fits.
+        """
+        from .settings import settings
+
+        (height, width), limit = size or self.size, settings().activation_bytes
+        needed = self.activation_bytes * height * width // (self.size[0] * self.size[1])
+        if needed > limit:
+            raise Declined(
+                f"A backward pass through {self.name} takes about {needed / 2**30:.1f} GB for one image of {height} x "
+                f"{width} pixels; here at most {limit / 2**30:.1f} GB are allowed (TIMMSCOPE_ACTIVATION_BYTES). Choose "
+                "a smaller model or a smaller picture."
+            )
+        return min(wanted, limit // needed) if needed else wanted
+
     def see(self, photo: PhotoInput) -> Seen:
         """Put a photo through timm's own preprocessing: resize, centre crop (or squash), normalise."""
         mean, std = self._statistics()
         tensor = self.normalized(self.cropped(photo)[None])
-        return Seen(tensor, mean, std, _region(photo.picture.size, self._transform(photo.fit)), photo)
+        return Seen(tensor, mean, std, self.region(photo), photo)
+
+    def region(self, photo: PhotoInput) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the part of a photo that the network sees, in photo pixels."""
+        return _region(photo.picture.size, self._transform(photo.fit))
 
     def cropped(self, photo: PhotoInput) -> Tensor:
         """The part of a photo that the network sees, at its size: uint8 [channels, height, width], on the CPU."""

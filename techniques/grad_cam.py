@@ -71,6 +71,7 @@ def grad_cam(
     """
     import numpy as np
 
+    model.batch(1)
     seen = model.see(image)
     score = ClassScore(model, targets[0] if targets else None)
     maps, overlays, captions = [], [], []

@@ -105,11 +105,12 @@ def gradient_ascent(
     from .synthesis import facets as clusters
 
     whole = bool(layer) or canvas == "pixels"  # else the network sees crops
-    network = Network(model, (size, size) if whole else (min(WORKING, *model.size),) * 2)
+    count = facets if facets > 1 else seeds
+    network = Network(model, (size, size) if whole else (min(WORKING, *model.size),) * 2, count if whole else 2 * count)
     goal = Goal(network, layer, unit, position, showpiece(model) if target is None else target)
     photos, generator = sample_photos.photographs(), torch.Generator().manual_seed(seed)
     start = clusters.facet_means(network, goal, photos, facets, size, seed) if facets > 1 else None
-    shape = (facets if facets > 1 else seeds, size, size)
+    shape = (count, size, size)
     recipe = recipes.RECIPES[canvas](
         start, shape, steps, generator, network=network, photos=photos, regularizers=regularizers
     )

@@ -19,7 +19,7 @@ from timmscope import (
     technique,
 )
 
-BATCH = 8  # noisy copies a pass
+BATCH = 8  # noisy copies a pass, at most
 
 
 def saliency_maps(
@@ -29,6 +29,7 @@ def saliency_maps(
     import torch
     from captum.attr import Saliency
 
+    batch = model.batch(BATCH)
     seen = model.see(image)
     score = ClassScore(model, target)
     saliency = Saliency(score)
@@ -46,8 +47,8 @@ def saliency_maps(
     sigma = noise * (seen.input.amax() - seen.input.amin())
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros(seen.input.shape[-2:], device=model.device)
-    for done in range(0, samples, BATCH):
-        shape = (min(BATCH, samples - done), *seen.input.shape[1:])
+    for done in range(0, samples, batch):
+        shape = (min(batch, samples - done), *seen.input.shape[1:])
         noisy = seen.input + sigma * torch.randn(shape, generator=generator).to(model.device)
         total += maps(noisy.contiguous(memory_format=torch.channels_last)).sum(0)
         yield total.cpu().numpy() / (done + shape[0]), done + shape[0], seen, scores, label

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from registry.catalogue import count_parameters, find, model_names
+from registry.catalogue import Entry, activation_bytes, count_parameters, find, model_names
 from registry.plugins import plugins
 from timmscope import InvalidInput, ModelSource, ModelUnavailable
+
+from .toys import Tiny
 
 SOURCES = plugins().model_sources
 
@@ -66,3 +68,21 @@ def test_parameters_are_counted_without_being_allocated():
         count_parameters(entry, 400_000_000)
     assert count_parameters(find("test_vit", SOURCES), 10**6) == 371_240
     assert torch.empty(1).device.type == "cpu"  # the meta device is left again
+
+
+class Looks(Tiny):
+    """A network that does something else by its values."""
+
+    def forward(self, x):
+        return super().forward(x if x.sum().item() > 0 else -x)
+
+
+def test_what_a_backward_pass_keeps_is_estimated_without_running_it():
+    def estimate(network):
+        return activation_bytes(Entry("x", "x", source=ModelSource("x", dict, "test", build=network)), (3, 32, 32))
+
+    assert estimate(Tiny) == 4 * (2 * 8 * 16 * 16 + 10)
+    assert estimate(Looks) == 0
+    before = torch.random.get_rng_state()
+    assert 15e6 < activation_bytes(find("resnet18", {}), (3, 224, 224)) < 40e6
+    assert torch.equal(torch.random.get_rng_state(), before)

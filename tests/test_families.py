@@ -138,7 +138,7 @@ def test_an_interrupted_sweep_goes_on_and_writes_the_page(tmp_path, monkeypatch)
             "sys.argv", ["families", "test_vit", *arguments, "--results", str(results), "--document", str(page)]
         )
         families.main()
-    others = [name for name in TECHNIQUES if name not in ("saliency", "texture")]
+    others = [name for name in families.techniques() if name not in ("saliency", "texture")]
     assert made == [
         "load",
         "saliency",
@@ -150,5 +150,5 @@ def test_an_interrupted_sweep_goes_on_and_writes_the_page(tmp_path, monkeypatch)
     assert all(json.loads(line)["architecture"] == "test_vit" for line in results.read_text().splitlines())
     text = page.read_text()
     assert "| vision_transformer | test_vit |" in text
-    assert "1. – texture: No grid. (test_vit)" in text
+    assert "1. texture – No grid. (test_vit)" in text
     assert "–[1]" in text

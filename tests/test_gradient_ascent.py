@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import timmscope
+from registry.loading import lend
+from registry.settings import Settings
 
 from .references import EMBEDDED
 
@@ -103,3 +105,12 @@ def test_a_unit_that_never_fires_is_said_so():
         for unit in (3, 17, 22)
     ]
     assert any(silent)
+
+
+def test_more_pictures_at_once_than_the_memory_holds_are_declined(monkeypatch):
+    with lend("test_convnext", "random", {}) as model:
+        room = int(2.5 * model.activation_bytes * 64**2 / model.size[0] ** 2)
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=room))
+    assert timmscope.run("gradient_ascent", **TINY, canvas="pixels", seeds=2)["image"].std() > 1
+    with pytest.raises(timmscope.Declined, match="3 images at once through test_convnext"):
+        timmscope.run("gradient_ascent", **TINY, canvas="pixels", seeds=3)

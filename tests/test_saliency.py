@@ -12,6 +12,7 @@ from PIL import Image
 
 import timmscope
 from registry.loading import lend
+from registry.settings import Settings
 from techniques.saliency import saliency
 
 from .references import CHELSEA, EMBEDDED, NETWORKS, assert_close, named, plain, transformed
@@ -79,6 +80,17 @@ def test_seed_and_noise_matter():
 
     assert not np.array_equal(heat(seed=0), heat(seed=1))
     assert_close(heat(noise=0.0), timmscope.run("saliency", image=CHELSEA).arrays["heatmap"])
+
+
+def test_smaller_batches_change_no_map(monkeypatch):
+    inputs = {"image": CHELSEA, "samples": 5, **named("test_vit")}
+    expected = timmscope.run("saliency", **inputs).arrays["heatmap"]
+    with lend("test_vit", "random", {}) as model:
+        room = int(2.5 * model.activation_bytes)
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=room))
+    previews = [p.done for p in timmscope.stream("saliency", **inputs) if isinstance(p, timmscope.Preview)]
+    assert previews == [2, 4, 5]
+    assert_close(timmscope.run("saliency", **inputs).arrays["heatmap"], expected)
 
 
 def test_scores_are_those_of_the_clean_photo():

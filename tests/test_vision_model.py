@@ -13,6 +13,7 @@ from timm.data import create_transform, resolve_data_config
 import timmscope
 from registry.loading import lend
 from registry.plugins import plugins
+from registry.settings import Settings
 from timmscope import ClassScore, ClassScores, Declined, PhotoInput, require_gradient
 
 from .references import CHELSEA, EMBEDDED, plain, transformed
@@ -136,3 +137,31 @@ def test_probe_of_a_layer_without_grid_is_declined(model):
 def test_lend_is_public():
     with timmscope.lend(EMBEDDED) as model:
         assert model.score_photo(CAT).top(1).keys() <= {"tiger cat", "Egyptian cat", "tabby"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "expected"), [(8, None, 3), (2, None, 2), (8, (80, 80), 8), (8, (240, 160), 2)]
+)
+def test_a_batch_fits_the_memory(monkeypatch, wanted, size, expected):
+    with lend("test_vit", "random", {}) as model:
+        assert model.activation_bytes > 1e6
+        settings = Settings(activation_bytes=int(3.5 * model.activation_bytes))
+        monkeypatch.setattr("registry.settings.settings", lambda: settings)
+        assert model.batch(wanted, size) == expected
+        with pytest.raises(
+            Declined, match=r"takes about 0.0 GB for one image of 320 x 320 .*TIMMSCOPE_ACTIVATION_BYTES"
+        ):
+            model.batch(1, (320, 320))
+        assert dataclasses.replace(model, activation_bytes=0).batch(8) == 8
+
+
+def test_where_no_backward_pass_fits_gradients_are_declined_and_layers_are_listed(monkeypatch):
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=1000))
+    monkeypatch.setattr("registry.loading.settings", lambda: Settings(activation_bytes=1000))
+    with lend("test_vit3", "random", {}) as model:
+        assert model.default_layer == model.stages[-1]
+    photo = {"image": CAT, "model": "test_vit3", "weights": "random"}
+    for technique in ("saliency", "grad_cam", "guided_backprop", "feature_inversion"):
+        with pytest.raises(Declined, match="A backward pass through test_vit3"):
+            timmscope.run(technique, **photo)
+    timmscope.run("occlusion", window=80, stride=80, **photo)

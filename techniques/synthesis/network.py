@@ -18,16 +18,25 @@ class Network:
     Args:
         model: The model.
         size: Height and width that images are going to have.
+        images: How many a pass will have.
 
     Attributes:
         size: That size, or the model's own where it takes no other; images are then scaled to it.
+
+    Raises:
+        Declined: A backward pass would take more memory than is allowed.
     """
 
-    def __init__(self, model: VisionModel, size: tuple[int, int]) -> None:
+    def __init__(self, model: VisionModel, size: tuple[int, int], images: int = 1) -> None:
         self.model = model
         mean, std = (torch.tensor(model.config[key], device=model.device) for key in ("mean", "std"))
         self.mean, self.std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
         self.size = size if self._takes(size) else model.size
+        if model.batch(images, self.size) < images:
+            raise Declined(
+                f"{images} images at once through {model.name} would take too much memory here "
+                "(TIMMSCOPE_ACTIVATION_BYTES). Choose fewer seeds or facets, or a smaller model."
+            )
 
     def _takes(self, size: tuple[int, int]) -> bool:
         if tuple(size) == tuple(self.model.size):
