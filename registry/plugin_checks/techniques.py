@@ -256,6 +256,8 @@ def bad_values(parameter: Parameter) -> list[Any]:
         bad += [None, b"no photo"]
     elif isinstance(port, ports.Unit):
         bad += [-2, 0.5, "first"]
+    elif isinstance(port, ports.Units):
+        bad += [-1, 0.5, "first", [0] * (port.limit + 1)]
     elif isinstance(port, ports.Position):
         bad += ["3", "a, b"]
     elif isinstance(port, (ports.Layer, ports.ModelName)):

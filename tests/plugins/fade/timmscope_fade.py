@@ -5,6 +5,8 @@ from typing import Annotated
 
 from timmscope import Number, Outputs, Photo, PhotoInput, Picture, hookimpl, technique
 
+TIMMSCOPE_API = 1
+
 
 @technique("Fade", family="Synthesis", outputs=[Picture("faded", "Faded photo")])
 def fade(
