@@ -11,7 +11,7 @@ from .. import catalogue, loading
 from ..plugins import Plugins, plugins
 from ..ports import Photo, Targets
 from ..settings import settings
-from ..technique import FAMILIES, FIT, MODEL, WEIGHTS
+from ..technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
 from . import links, plugins_page, samples
 from .answers import Page, answered
 from .components import photo_input, read_photo, unchecked
@@ -99,7 +99,9 @@ def _connect(
 ) -> None:
     """Wire the events that belong to the page as a whole."""
     layer_controls = [pair for tab in tabs for pair in tab.layer_controls()]
-    own_controls = [(tab, name, control) for tab in tabs for name, control in tab.controls.items()]
+    # Gradio makes whatever `restore` gives an update anew, with its own checks; files are never in a link.
+    restored = [(tab, name, control) for tab in tabs for name, control in tab.controls.items()]
+    own_controls = [part for part in restored if part[1] != FILES.name]
 
     def look(photo: Any, model: Any, weights: Any, fit: Any, target: Any) -> tuple[Any, Any]:
         """What the model says of the photo, and the line above the tabs."""
