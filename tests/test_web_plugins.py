@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -117,6 +118,23 @@ def test_its_tool_takes_data_urls(with_toys, cat):
     assert not own.isError
     assert "photo 2 ()" in own.content[0].text
     assert "green (colour)" in registered.content[0].text
+
+
+def test_photos_dropped_on_the_page_are_used(with_toys, cat, browser):  # noqa: F811
+    page = browser.new_page()
+    page.goto(f"{with_toys.url}/?technique=sheet&side=16")
+    with page.expect_file_chooser() as chooser:
+        page.locator("button:has-text('Drop File Here')").locator("visible=true").first.click(timeout=PATIENCE)
+    files = [{"name": name, "mimeType": "", "buffer": data} for name, data in (("a cat.png", cat), ("b.txt", b"text"))]
+    chooser.value.set_files(files)
+    expect(page.get_by_text("Uploading")).to_have_count(0)
+    expect(page.get_by_text(re.compile("KB")).first).to_be_visible(timeout=PATIENCE)
+    page.locator("#run-sheet").click(timeout=PATIENCE)
+    expect(page.locator("#status-sheet")).to_contain_text("Done in", timeout=PATIENCE)
+    expect(page.locator("#sheet-thumbnails")).to_contain_text("a cat.png ()")
+    expect(page.get_by_text("1 of 2 files: b.txt")).to_be_visible()
+    assert page.url.endswith("/?technique=sheet&side=16")
+    page.close()
 
 
 def test_its_tab_runs_and_the_plugins_page_names_the_broken_ones(with_toys, browser):  # noqa: F811
