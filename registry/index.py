@@ -26,7 +26,7 @@ from .settings import settings
 from .vision_model import VisionModel
 
 VERSION = 1  # a change of what is computed makes new indexes
-BATCH = {"cpu": 8, "cuda": 64}  # photos a forward pass: fixed, since the last bits depend on it
+BATCH = {"cpu": 4, "cuda": 64}  # photos a forward pass, the fastest measured: fixed, since the last bits depend on it
 WORKERS = 8  # most threads that decode photos
 SMALLEST_GRID = 5  # smallest side of a grid whose border cells are left out
 POLL = 0.2  # seconds between two looks whether somebody else's index is ready
