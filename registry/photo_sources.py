@@ -148,7 +148,6 @@ def _unzip(source: Path | bytes, name: str) -> Iterator[SetPhoto]:
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    _check_size(entry.file_size)  # as declared; a reader of zipfile yields no byte more
     try:
         with archive.open(entry) as file:
             return _read(file)
@@ -164,14 +163,12 @@ def _read_file(path: Path) -> bytes:
 
 
 def _read(file: IO[bytes]) -> bytes:
-    data = file.read(settings().upload_bytes + 1)
-    _check_size(len(data))
-    return data
-
-
-def _check_size(size: int) -> None:
-    if size > (limit := settings().upload_bytes):
+    """The content of one photo, of which never more than the limit is unpacked."""
+    limit = settings().upload_bytes
+    data = file.read(limit + 1)
+    if len(data) > limit:
         raise InvalidInput("files", f"more than {limit / 2**20:,.0f} MiB", f"at most {limit / 2**20:,.0f} MiB a photo")
+    return data
 
 
 def _walk(root: Path) -> Iterator[SetPhoto]:
