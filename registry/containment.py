@@ -47,7 +47,7 @@ class _Worker(threading.Thread):
             self._made.put((None, end))
         except BaseException as error:
             if not self.busy:  # nobody waits for an answer any more
-                self._blame.add(f"fails when it is stopped: {type(error).__name__}", str(error))
+                self._blame.add("does not end when it is told to stop", str(error.__cause__ or error))
             self._made.put((None, error))
 
     def step(self, seconds: float) -> Any:

@@ -180,7 +180,7 @@ def _stops(trial: Trial) -> None:
         steps = trial.steps()
         next(steps)
         steps.close()  # type: ignore[attr-defined]
-    if found := [text for text in trial.incidents if "stopped" in text]:
+    if found := [text for text in trial.incidents if "stop" in text]:
         raise Failure(found[0], "yield outside of try: ... except:, and clear up in finally:")
 
 

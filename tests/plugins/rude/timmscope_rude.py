@@ -1,17 +1,27 @@
 """Techniques that do, while they run, what a technique must not do. One name a sin."""
 
+import threading
+from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import Heatmap, Number, Outputs, Picture, VisionModel, hookimpl, technique
+from timmscope import Heatmap, Number, Outputs, Picture, Text, VisionModel, hookimpl, technique
 
 TIMMSCOPE_API = 1
+AWAKE = threading.Event()
 PICTURE = [Picture("picture", "Picture")]
+
+
+class Careless(Text):
+    """A port that checks nothing."""
+
+    def check(self, name, value):
+        return value if isinstance(value, str) else ""
 
 
 def picture(value: int = 0) -> Outputs:
     import numpy as np
 
-    return Outputs(picture=np.full((8, 8, 3), value, np.uint8))
+    return Outputs(picture=np.arange(192, dtype=np.uint8).reshape(8, 8, 3) + np.uint8(value))
 
 
 @technique("Raises", family="Synthesis", outputs=PICTURE)
@@ -40,9 +50,7 @@ def never_comes_back() -> Outputs:
 @technique("Sleeps", family="Synthesis", outputs=PICTURE)
 def sleeps() -> Outputs:
     """Wait where no exception reaches it."""
-    import threading
-
-    threading.Event().wait(600)
+    AWAKE.wait(600)
     return picture()
 
 
@@ -91,6 +99,34 @@ def forgets_its_seed() -> Outputs:
     return Outputs(picture=np.random.randint(0, 255, (8, 8, 3), np.uint8))
 
 
+@technique("Goes on", family="Synthesis", outputs=PICTURE)
+def goes_on() -> Iterator[Outputs]:
+    """Go on when it is stopped."""
+    for step in range(3):
+        try:
+            yield picture(step).at(step + 1, 3)
+        except GeneratorExit:
+            yield picture()
+
+
+@technique("Writes", family="Gradients", outputs=PICTURE)
+def writes(model: VisionModel) -> Outputs:
+    """Write into the weights."""
+    next(model.module.parameters()).data.add_(1)
+    next(model.module.parameters()).add_(0)
+    return picture()
+
+
+@technique("Accepts", family="Synthesis", outputs=PICTURE)
+def accepts(word: Annotated[str, Careless("Word")] = "") -> Outputs:
+    """Take anything.
+
+    Args:
+        word: Anything.
+    """
+    return picture(1)
+
+
 @hookimpl
 def register_techniques(register):
     for sin in (
@@ -104,5 +140,8 @@ def register_techniques(register):
         warns,
         leaves_a_hook,
         forgets_its_seed,
+        goes_on,
+        writes,
+        accepts,
     ):
         register(sin)
