@@ -224,7 +224,7 @@ def main() -> None:
     """Run what is missing and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", nargs="*")
-    parser.add_argument("--technique", nargs="+", default=techniques())
+    parser.add_argument("--technique", nargs="+", default=techniques(), choices=techniques(), metavar="NAME")
     parser.add_argument("--again", nargs="+", default=[], choices=list(SIGNS))
     parser.add_argument("--results", type=Path, default=Path("build/families.jsonl"))
     parser.add_argument("--patience", type=float, default=120, help="seconds a cell may take")
