@@ -163,9 +163,8 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """The command line."""
     try:
-        cli = importlib.import_module(".cli", __name__).cli
+        importlib.import_module(".cli", __name__).start()
     except ModuleNotFoundError as error:
         if MissingExtra.excuses(error):
             raise SystemExit(f"Error: {MissingExtra(error.name or 'a library')}") from None
         raise
-    cli(prog_name="timmscope")

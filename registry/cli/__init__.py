@@ -24,6 +24,18 @@ from .options import technique_names
 INTERRUPTED = 130
 
 
+def start() -> None:
+    """Run the command line of this process."""
+    try:
+        code = cli.main(prog_name="timmscope", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (KeyboardInterrupt, click.Abort):
+        raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(code)  # None is 0
+
+
 class Answers(click.Group):
     """Turns errors that are answers into one line and an exit code."""
 
