@@ -7,6 +7,7 @@ from typing import Annotated
 from timmscope import (
     Choice,
     ClassScore,
+    Declined,
     Heatmap,
     InvalidInput,
     Number,
@@ -66,6 +67,7 @@ def occlusion(
         fill: What the patch shows: the data set's mean colour, black, or the photo itself, blurred.
 
     Raises:
+        Declined: The probability is the same wherever the photo is covered.
         InvalidInput: The window is larger than the input, or the stride than the window.
     """
     import numpy as np
@@ -100,6 +102,11 @@ def occlusion(
         done = first + len(batch)
         if done == len(grid) or done % max(every, BATCH) == 0:
             mean = np.where(count > 0, total / count.clip(1), probability)
+            if done == len(grid) and (mean.astype(np.float32) == np.float32(probability)).all():
+                raise Declined(
+                    f"{model.name} ({model.weights} weights) says the same wherever the photo is covered: the probability "
+                    f"stays {probability:.3g} to the last bit, so there is no map to show."
+                )
             yield (
                 Outputs(
                     probability_map=Shown(mean, seen.over(mean)),

@@ -9,9 +9,11 @@ from captum.attr import Occlusion
 from PIL import Image, ImageFilter
 
 import timmscope
-from techniques.occlusion import starts
+from registry.loading import lend
+from techniques.occlusion import occlusion, starts
 
 from .references import CHELSEA, EMBEDDED, NETWORKS, assert_close, named, plain, transformed
+from .toys import Tiny
 
 TARGET = 285
 
@@ -92,3 +94,15 @@ def test_previews_fill_the_map_and_the_last_equals_the_result():
     assert done[-1] == previews[-1].total == 25 + 11  # 6 x 6 places
     assert len(previews) > 2
     assert np.array_equal(previews[-1].outputs["drop_map"].array, result["drop_map"].array)
+
+
+def test_a_network_that_sees_nothing_is_declined():
+    blind = timmscope.ModelSource(
+        "blind", lambda: {k: 0 * v for k, v in Tiny().state_dict().items()}, "test", build=Tiny
+    )
+    photo = timmscope.PhotoInput(Image.open(CHELSEA).convert("RGB"))
+    with (
+        lend("blind", "pretrained", {"blind": blind}) as model,
+        pytest.raises(timmscope.Declined, match="says the same"),
+    ):
+        list(occlusion(model, photo, window=16, stride=16))
