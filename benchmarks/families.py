@@ -100,9 +100,7 @@ def described(architecture: str) -> dict[str, Any]:
         return {
             "parameters": count_parameters(entry, 10**12),
             "size": model.size,
-            "classifies": model.classifies,
             "layer": layer.title if layer else "none",
-            "stages": model.stages[:12],
         }
 
 
@@ -195,12 +193,13 @@ def document(cells: dict[tuple[str, str], dict[str, Any]]) -> str:
         "",
         "## The matrix",
         "",
-        f"| module | architecture | million | default layer | {' | '.join(columns)} |",
+        f"| module | architecture | million | input | default layer | {' | '.join(columns)} |",
     ]
-    lines.append("|---" * (4 + len(columns)) + "|")
+    lines.append("|---" * (5 + len(columns)) + "|")
     for name in models:
         about = cells.get((name, LOAD), {})
-        row = [module_of(name), name, f"{about.get('parameters', 0) / 1e6:.1f}", about.get("layer", "")]
+        size = " × ".join(map(str, about.get("size", ())))
+        row = [module_of(name), name, f"{about.get('parameters', 0) / 1e6:.1f}", size, about.get("layer", "")]
         lines.append(f"| {' | '.join(row + [sign(name, technique) for technique in columns])} |")
     lines += ["", "## Declined or failed, with the reason", ""]
     lines += [f"{n}. {' '.join(reason)} ({', '.join(reasons[reason])})" for reason, n in numbers.items()] or [
