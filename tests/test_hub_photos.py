@@ -257,12 +257,12 @@ def test_limits_take_some_of_everything(hub, endpoint, tmp_path):
     hub.repositories["team/large"] = {"main": shards}
     size = max(len(content) for content in shards.values())
     limits = {"TIMMSCOPE_MAX_PHOTOS": "4", "TIMMSCOPE_DATA_SET_BYTES": str(2 * size)}
+    hub.repositories["team/huge"] = {"main": {"train.parquet": b"x" * (2 * size + 1)}}
     with client(endpoint, tmp_path, **limits) as ask:
-        found = ask("hub:team/large")
+        found, huge = ask("hub:team/large"), ask("hub:team/huge")
+    assert "its first parquet file is too large" in huge["error"]
     assert found["labels"] == ["0", "0", "2", "2"]
     assert found["notes"] == ["Photo set: 4 of its 16 photos, evenly spaced."]
-    with client(endpoint, tmp_path, TIMMSCOPE_DATA_SET_BYTES="10") as ask:
-        assert "its first parquet file is too large" in ask("hub:team/large")["error"]
 
 
 def test_where_the_hub_is_switched_off_nobody_is_asked(hub, endpoint, tmp_path):

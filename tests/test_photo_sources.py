@@ -67,7 +67,7 @@ def test_data_urls_are_files_too():
     photos = uploaded([url(photo("red")), url(zipped(**{"a.png": photo("blue")}))])
     assert names(photos) == ["photo 1", "a.png"]
     assert [picture.getpixel((0, 0)) for _, picture in photos.decoded()] == [(255, 0, 0), (0, 0, 255)]
-    with pytest.raises(InvalidInput, match="files: .*not valid base64"):
+    with pytest.raises(InvalidInput, match=r"files: .*not valid base64"):
         uploaded(["data:;base64,%%%"])
 
 
