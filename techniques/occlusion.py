@@ -104,8 +104,8 @@ def occlusion(
             mean = np.where(count > 0, total / count.clip(1), probability)
             if done == len(grid) and (mean.astype(np.float32) == np.float32(probability)).all():
                 raise Declined(
-                    f"{model.name} ({model.weights} weights) says the same wherever the photo is covered: the probability "
-                    f"stays {probability:.3g} to the last bit, so there is no map to show."
+                    f"{model.name} ({model.weights} weights) says the same wherever the photo is covered: the "
+                    f"probability stays {probability:.3g} to the last bit, so there is no map to show."
                 )
             yield (
                 Outputs(
