@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +135,15 @@ def test_maxima_and_cells_equal_brute_force(name, layer, margin, store):
 
 
 def test_values_are_those_before_a_saturating_activation(store):
-    with loading.load(Entry("tiny", "tiny", source=toys.source()), "pretrained").lend() as tiny:
+    def weights():
+        state = toys.source().weights()
+        return dict(state) | {"conv.bias": state["conv.bias"] - 9}  # behind its ReLU every value is zero
+
+    source = replace(toys.source(), weights=weights)
+    with loading.load(Entry("tiny", "tiny", source=source), "pretrained").lend() as tiny:
         found, _ = finish(index_photos(tiny, photos(), "act"))
         before, _ = finish(index_photos(tiny, photos(), "conv"))
+    assert found.values.max() < 0
     assert np.array_equal(found.values, before.values)
     assert np.array_equal(found.cells, before.cells)
 
