@@ -124,7 +124,7 @@ class Kernels:
 
 
 def find_kernels(model, layer: str) -> Kernels:
-    """The kernels of a layer; where `layer` is empty, those of the first one that runs."""
+    """The kernels of a layer; where `layer` is empty, those of the first one that runs and has more than a pixel."""
     import torch
 
     names, channels = showable(model), model.config["input_size"][0]
@@ -134,7 +134,7 @@ def find_kernels(model, layer: str) -> Kernels:
             f"Layer {layer or 'one'} of {model.name} is no convolution and no patch embedding: it has no kernels to "
             f"show. Layers that have: {', '.join(names[:NAMED]) or 'none'}{more}."
         )
-    layer = layer or names[0]
+    layer = layer or next((name for name in names if shape_of(model, name) != (1, 1)), names[0])
     part = model.module.get_submodule(layer)
     weights = part.weight.detach().float().cpu()
     if isinstance(part, torch.nn.Linear):  # a patch embedding as a matrix over flattened patches
@@ -164,6 +164,11 @@ def showable(model) -> list[str]:
     if isinstance(parts.get(first), nn.Linear) and patch_side(parts[first], model.config["input_size"][0]):
         found.insert(0, first)
     return found
+
+
+def shape_of(model, layer: str) -> tuple[int, int]:
+    """Height and width of a layer's kernels; (0, 0) for a matrix."""
+    return getattr(model.module.get_submodule(layer), "kernel_size", (0, 0))
 
 
 def patch_side(part, channels: int) -> int:

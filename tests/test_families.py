@@ -41,6 +41,11 @@ def test_a_technique_shows_something_of_every_kind(technique, model):
     assert testing.blanks(result) == []
 
 
+def test_the_kernels_shown_first_are_more_than_a_pixel():
+    inputs = testing.smallest(TECHNIQUES["filters"], CHELSEA, "mobileone_s1")  # whose first convolution is 1 x 1
+    assert testing.blanks(timmscope.run("filters", **inputs)) == []
+
+
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_what_makes_a_run_long_has_a_small_setting(technique):
     declared = TECHNIQUES[technique]
