@@ -49,6 +49,7 @@ from .ports import (
     Targets,
     Text,
     Unit,
+    Units,
 )
 from .technique import Technique, technique
 from .values import Captioned, Drawn, Outputs, Shown
@@ -141,6 +142,7 @@ __all__ = [
     "Text",
     "TimmscopeError",
     "Unit",
+    "Units",
     "VisionModel",
     "hookimpl",
     "require_gradient",

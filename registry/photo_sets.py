@@ -25,12 +25,15 @@ class SetPhoto:
         load: Returns the photo as anything `decode` takes.
         label: Class or group, where known.
         version: Changes when the content does: a hash, size and time of change, or a revision.
+        source: What it is a part of, where several photos are parts of one picture: they hardly differ, and a ranking
+            shows the best of them only.
     """
 
     name: str
     load: Callable[[], Any]
     label: str = ""
     version: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ BUILTIN = (
     "efficientnet_lite",
     "filters",
     "activation_maps",
+    "maximal_patches",
+    "unit_sheet",
     "occlusion",
     "saliency",
     "saliency_segmentation",

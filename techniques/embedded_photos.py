@@ -52,7 +52,7 @@ def photos():
                 for column in range(parts):
                     caption = f"{name}{scale} {row + 1}-{column + 1}" if scale else name
                     load = functools.partial(crop, name, parts, row, column)
-                    found.append(SetPhoto(caption, load, name, f"{version}:{parts}:{row}:{column}"))
+                    found.append(SetPhoto(caption, load, name, f"{version}:{parts}:{row}:{column}", name))
     return found
 
 

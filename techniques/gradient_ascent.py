@@ -101,7 +101,7 @@ def gradient_ascent(
     import torch
 
     from . import sample_photos
-    from .synthesis import Goal, Network, opinion, optimize, recipes
+    from .synthesis import Goal, Network, opinion
     from .synthesis import facets as clusters
 
     whole = bool(layer) or canvas == "pixels"  # else the network sees crops
@@ -111,15 +111,7 @@ def gradient_ascent(
     photos, generator = sample_photos.photographs(), torch.Generator().manual_seed(seed)
     start = clusters.facet_means(network, goal, photos, facets, size, seed) if facets > 1 else None
     shape = (count, size, size)
-    recipe = recipes.RECIPES[canvas](
-        start, shape, steps, generator, network=network, photos=photos, regularizers=regularizers
-    )
-    seen = recipes.views(canvas, bool(layer), bool(position), network, generator)
-
-    def loss(images):
-        return {"-S": -goal(seen(images)).mean(), **recipe.terms(images)}
-
-    for step in optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after):
+    for step in ascend(goal, canvas, shape, steps, generator, start, photos, regularizers):
         curve = [-value for value in step.curves["-S"]]
         outputs = Outputs(objective={"S": curve}).at(step.done, steps).note(f"{goal.label}: S = {curve[-1]:.3g}.")
         if not step.last:
@@ -145,6 +137,30 @@ def gradient_ascent(
     if goal.silent(step.images):
         outputs.note(f"{goal.label} never fires: before its activation it stays below zero.")
     yield outputs.note(trouble)
+
+
+def ascend(goal, canvas: str, shape, steps: int, generator, start=None, photos=(), regularizers=()):
+    """The steps of an optimisation that raises a goal.
+
+    Args:
+        goal: What to raise.
+        canvas: As for `gradient_ascent`; so are `regularizers`.
+        shape: Number of images, height and width.
+        steps: Evaluations of the goal.
+        generator: Of the noise and the crops.
+        start: Images to start from, RGB from 0 to 1; None for noise.
+        photos: Whose spectrum's magnitude maco takes.
+    """
+    from .synthesis import optimize, recipes
+
+    how = {"network": goal.network, "photos": photos, "regularizers": regularizers}
+    recipe = recipes.RECIPES[canvas](start, shape, steps, generator, **how)
+    seen = recipes.views(canvas, bool(goal.layer), bool(goal.position), goal.network, generator)
+
+    def loss(images):
+        return {"-S": -goal(seen(images)).mean(), **recipe.terms(images)}
+
+    return optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after)
 
 
 def showpiece(model: VisionModel) -> int:

@@ -15,9 +15,10 @@ from ..technique import Parameter, Technique
 from .describe import flag, shown
 
 SAMPLE = "sample:"
-SEVERAL = (ports.Targets, ports.Layers, ports.ModelNames, ports.Choices, ports.Files)
+SEVERAL = (ports.Targets, ports.Layers, ports.ModelNames, ports.Units, ports.Choices, ports.Files)
 METAVARS: tuple[tuple[type[ports.Input], str], ...] = (
     (ports.Unit, "INTEGER"),
+    (ports.Units, "INTEGER"),
     (ports.Photo, "PHOTO"),
     (ports.Files, "PHOTO|ZIP"),
     (ports.ModelName, "MODEL"),
