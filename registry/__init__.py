@@ -41,6 +41,7 @@ from .ports import (
     Photo,
     Photos,
     Picture,
+    Points,
     Position,
     Scores,
     Switch,
@@ -52,7 +53,7 @@ from .ports import (
     Units,
 )
 from .technique import Technique, technique
-from .values import Captioned, Drawn, Outputs, Shown
+from .values import Captioned, Drawn, Outputs, Placed, Shown
 from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gradient
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from .index import Index as Index
     from .index import Indexing as Indexing
+    from .index import index_photo as index_photo
     from .index import index_photos as index_photos
     from .lending import lend as lend
     from .plugins import plugins as plugins
@@ -85,6 +87,7 @@ _LAZY = {
     "LayerReader": "reading",
     "Index": "index",
     "Indexing": "index",
+    "index_photo": "index",
     "index_photos": "index",
     "Preview": "result",
     "ReceptiveField": "receptive_field",
@@ -127,6 +130,8 @@ __all__ = [
     "PhotoSet",
     "Photos",
     "Picture",
+    "Placed",
+    "Points",
     "Position",
     "Scores",
     "Seen",

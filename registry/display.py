@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from . import render
-from .ports import Animation, Curves, Output, Scores, Table
+from .ports import Animation, Curves, Output, Points, Scores, Table
 from .result import Result
+from .values import Placed
 
 COLUMNS, SIDE = 4, 3.2  # panels a row; height of a panel, in inches
 FRAMES, ROWS = 4, 12  # frames of a film and rows of a table in a figure
@@ -67,9 +68,10 @@ def _html(port: Output, result: Result) -> str:
         return _table(label, head, rows)
     if isinstance(port, Table):
         return _table(label, port.columns, value)
-    if isinstance(port, Curves):
+    if isinstance(port, (Curves, Points)):
         drawn = Figure(figsize=(SIDE * 1.5, SIDE), layout="constrained")
-        _curves(port, value, drawn.subplots())
+        draw = _curves if isinstance(port, Curves) else _points
+        draw(port, value, drawn.subplots())  # type: ignore[arg-type]  # each with its port
         buffer = io.BytesIO()
         drawn.savefig(buffer, format="png")
         return _figure(buffer.getvalue(), "png", port.label)
@@ -98,6 +100,8 @@ def _panels(port: Output, result: Result) -> list[Callable[[Axes], None]]:
         return [lambda ax: _grid(port, value, ax)]
     if isinstance(port, Curves):
         return [lambda ax: _curves(port, value, ax)]
+    if isinstance(port, Points):
+        return [lambda ax: _points(port, value, ax)]
     if isinstance(port, Animation):
         chosen = np.linspace(0, len(value) - 1, min(FRAMES, len(value))).round().astype(int)
         frames = [(Image.fromarray(value[i]), f"{port.label}, frame {i + 1}") for i in chosen]
@@ -126,6 +130,20 @@ def _curves(port: Curves, curves: dict[str, Sequence[float]], ax: Axes) -> None:
     for text in ax.legend(lines, list(curves), fontsize=8).get_texts():
         text.set_parse_math(False)
     ax.set_xlabel("step")
+    ax.set_title(port.label, fontsize=9, parse_math=False)
+
+
+def _points(port: Points, value: Placed, ax: Axes) -> None:
+    positions, colors = np.asarray(value.positions), render.label_colors(value.labels)
+    x, y = positions.T
+    ax.scatter(x, y, s=12, c=[colors.get(label, render.NO_LABEL) for label in value.labels])
+    if colors:
+        marks = [ax.scatter([], [], s=12, c=color) for color in colors.values()]
+        legend = ax.legend(marks, list(colors), fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    ax.set_xticks([])
+    ax.set_yticks([])
     ax.set_title(port.label, fontsize=9, parse_math=False)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import PIL
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import Declined, InvalidInput
@@ -25,9 +26,10 @@ from .reading import LayerReader
 from .settings import settings
 from .vision_model import VisionModel
 
-VERSION = 1  # a change of what is computed makes new indexes
+VERSION = 2  # a change of what is computed makes new indexes
 BATCH = {"cpu": 4, "cuda": 64}  # photos a forward pass, the fastest measured: fixed, since the last bits depend on it
 WORKERS = 8  # most threads that decode photos
+SMALL_SIDE = 32  # longest side of the reduced photos beside features, in pixels
 SMALLEST_GRID = 5  # smallest side of a grid whose border cells are left out
 POLL = 0.2  # seconds between two looks whether somebody else's index is ready
 
@@ -47,6 +49,7 @@ class Index:
         margin: Cells left out along each border: 1 on a grid of at least 5 x 5 cells of a layer that is not
             tokens, since padding excites units there whatever the photo shows.
         skipped: Photos left out, by name, with the reason.
+        pixels: The photos as the network sees them, reduced: uint8 [n, channels, height, width]; with features only.
     """
 
     names: Sequence[str]
@@ -57,6 +60,7 @@ class Index:
     grid: tuple[int, int] = (0, 0)
     margin: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
+    pixels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -120,6 +124,21 @@ def index_photos(
     yield Indexing(len(photos), len(photos), index=_index(photos, arrays))
 
 
+def index_photo(model: VisionModel, photo: PhotoInput) -> Index:
+    """One photo as an index of its penultimate features, to be compared with that of a set; nothing is kept on disk.
+
+    Raises:
+        Declined: The features are not finite.
+    """
+    crop = model.cropped(photo)[None]
+    with torch.no_grad():
+        features = model.features(model.normalized(crop))
+    if not bool(features.isfinite().all()):
+        raise Declined(f"{model.name} gives values that are not finite for this photo.")
+    place = np.zeros(1, np.int32)
+    return Index([photo.name], [""], place, features.float().cpu().numpy(), pixels=reduced(crop).numpy())
+
+
 def index_recipe(model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False) -> dict[str, Any]:
     """Everything an index depends on, as JSON values: an index with another recipe is another index."""
     return {
@@ -151,7 +170,19 @@ def _index(photos: PhotoList, arrays: Mapping[str, np.ndarray]) -> Index:
         (int(arrays["grid"][0]), int(arrays["grid"][1])),
         int(arrays["margin"]),
         {photos[position].name: reason for position, reason in skipped},
+        arrays.get("pixels"),
     )
+
+
+def reduced(crops: Tensor) -> Tensor:
+    """Photos as the network sees them, uint8 [n, channels, height, width], with a longest side of 32 pixels at most.
+
+    Each pixel is the mean of those it stands for. This is small enough to keep for every photo of a large set.
+    """
+    height, width = crops.shape[-2:]
+    scale = min(1.0, SMALL_SIDE / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return F.adaptive_avg_pool2d(crops.float(), size).round().byte()
 
 
 class _Computing:
@@ -165,7 +196,7 @@ class _Computing:
         self.grid = (grid.height, grid.width) if grid else (1, 1) if layer else (0, 0)
         padded = grid is not None and grid.layout != "NLC"
         self.margin = 1 if padded and min(self.grid) >= SMALLEST_GRID else 0
-        self.values = self.cells = np.empty(0)
+        self.values = self.cells = self.small = np.empty(0)
         self.positions: list[int] = []
         self.skipped: list[tuple[int, str]] = []
         self.lasting = True  # False when a photo could not be read for a reason that may pass
@@ -177,6 +208,7 @@ class _Computing:
                 start = len(self.positions)
                 self.positions += (position for position, _ in batch)
                 pixels = torch.stack([crop for _, crop in batch])
+                self._keep(start, pixels)
                 while start < len(self.positions):
                     start = self._forward(pixels, start)
                 yield Indexing(len(self.positions) + len(self.skipped), total)
@@ -192,7 +224,7 @@ class _Computing:
             "margin": np.array(self.margin),
             "skipped": np.array(json.dumps(self.skipped)),
         }
-        return arrays | ({"cells": self.cells[:count]} if self.layer else {})
+        return arrays | ({"cells": self.cells[:count]} if self.layer else {"pixels": self.small[:count]})
 
     def _crops(self) -> Generator[tuple[int, Tensor], None, None]:
         """Position and pixels of each photo, in order, decoded ahead by a bounded number while the network works."""
@@ -257,10 +289,18 @@ class _Computing:
         columns = inner.shape[3]
         return values, torch.stack([places // columns, places % columns], 2) + margin
 
+    def _keep(self, start: int, pixels: Tensor) -> None:
+        if self.layer:
+            return
+        small = reduced(pixels).numpy()
+        if not len(self.small):
+            self.small = np.empty((len(self.photos), *small.shape[1:]), np.uint8)
+        self.small[start : start + len(small)] = small
+
     def _put(self, start: int, values: Tensor, cells: Tensor | None) -> None:
         if not bool(values.isfinite().all()):
             raise Declined(f"{self.model.name} gives values that are not finite for some of these photos.")
-        if not len(self.values):  # the only arrays that grow with the number of photos
+        if not len(self.values):  # these and the reduced photos alone grow with the number of photos
             self.values = np.empty((len(self.photos), values.shape[1]), np.float32)
             self.cells = np.empty((len(self.photos), values.shape[1] if self.layer else 0, 2), np.int16)
         self.values[start : start + len(values)] = values.float().cpu().numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ OVERLAY_SIDE = 640  # longest side of an overlay, in pixels
 CELLS_SIDE = 112  # shorter side of a picture of few cells, in pixels, at least
 OVERLAY_COLORS, SIGNED_COLORS = "turbo", "RdBu_r"
 COLOR, OUTSIDE = 0.55, 0.4  # share of the colours over the photo; brightness of the photo outside the region
+MOST_LABELS = 20  # with colours of their own
+NO_LABEL = "#8a94a6"  # colour of what has none
 QUANTILE = 0.99  # heat maps are clipped here: a few extreme pixels would leave the rest black
 
 
@@ -141,6 +144,25 @@ def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _with_alpha(picture: np.ndarray) -> np.ndarray:
     opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
     return picture if picture.shape[2] == 4 else np.concatenate([picture, opaque], axis=2)
+
+
+def label_colors(labels: Sequence[str]) -> dict[str, str]:
+    """A colour for each label, as #rrggbb; none when there is no label, or more than can be told apart.
+
+    The most frequent labels come first and get the strongest colours.
+    """
+    counts = Counter(sorted(label for label in labels if label))
+    if not 0 < len(counts) <= MOST_LABELS:
+        return {}
+    paired = matplotlib.colormaps["tab20"]  # strong and pale in turn
+    colors = [paired(i) for i in (*range(0, MOST_LABELS, 2), *range(1, MOST_LABELS, 2))]
+    return {label: matplotlib.colors.to_hex(color) for (label, _), color in zip(counts.most_common(), colors)}
+
+
+def sprite(pictures: Any) -> Image.Image:
+    """Pictures of one size, uint8 [n, height, width, 3], in rows of ceil(sqrt(n)) on one picture without gaps."""
+    rows = wall(list(pictures), math.ceil(math.sqrt(len(pictures))), gap=0)
+    return Image.fromarray(rows[..., :3])
 
 
 def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:

@@ -16,9 +16,9 @@ from PIL import Image
 from . import render
 from .errors import TimmscopeError
 from .photos import PhotoInput
-from .ports import Animation, Curves, Gallery, Heatmap, Output, Picture, Scores, Table
+from .ports import Animation, Curves, Gallery, Heatmap, Output, Picture, Points, Scores, Table
 from .technique import Technique
-from .values import Captioned, Drawn, Outputs, Shown, plain
+from .values import Captioned, Drawn, Outputs, Placed, Shown, plain
 from .vision_model import ClassScores
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Result:
         return buffer.getvalue()
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every picture as PNG, the arrays as `arrays.npz` and the recipe as `recipe.json`.
+        """Write every picture as PNG, points as JSON, the arrays as `arrays.npz` and the recipe as `recipe.json`.
 
         Photos that are no samples are written too, without loss, so that the recipe can be run again as it lies there.
 
@@ -109,6 +109,10 @@ class Result:
             if isinstance(port, Animation):
                 files.append(folder / f"{port.name}.webp")
                 files[-1].write_bytes(render.film(self.outputs[port.name]))
+            if isinstance(port, Points):
+                files.append(folder / f"{port.name}.json")
+                records = self.outputs[port.name].records()
+                files[-1].write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         for name, photo in self.photos.items():
             if not photo.name.startswith("sample:"):  # those are found by their name
                 files.append(folder / PHOTOS / f"{name}.png")
@@ -179,6 +183,11 @@ def _check_value(what: str, port: Output, value: Any) -> None:
         except Exception as error:
             raise BrokenOutput(f"{what} is not {port.shape}: {error}.") from error
         fits = array.ndim == 2
+    elif isinstance(port, Points):
+        if not isinstance(value, Placed):
+            raise BrokenOutput(f"{what} is {type(value).__name__}, expected Placed.")
+        array = np.asarray(value.positions)
+        fits = array.ndim == 2 and array.shape[1] == 2
     elif isinstance(port, Animation):
         array = np.asarray(value)
         fits = array.ndim == 4 and array.shape[3] == 3 and array.dtype == np.uint8

@@ -51,8 +51,35 @@ class Shown:
         self.array, self.picture = array, picture
 
 
+class Placed:
+    """Photos as n points in a plane, y upwards.
+
+    Args:
+        positions: float array [n, 2]: x and y.
+        names: Names of the photos.
+        labels: Their labels; empty where unknown.
+        pictures: Small copies of them, uint8 [n, side, side, 3].
+    """
+
+    def __init__(self, positions: Any, names: Sequence[str], labels: Sequence[str], pictures: Any) -> None:
+        if not len(positions) == len(names) == len(labels) == len(pictures):
+            raise ValueError(
+                f"{len(positions)} points with {len(names)} names, {len(labels)} labels and {len(pictures)} pictures"
+            )
+        self.positions, self.names, self.labels, self.pictures = positions, list(names), list(labels), pictures
+
+    def records(self) -> list[dict[str, Any]]:
+        """The points as JSON values: x, y, label and name of each."""
+        return [
+            {"x": float(x), "y": float(y), "label": label, "name": name}
+            for (x, y), label, name in zip(self.positions, self.labels, self.names)
+        ]
+
+
 def plain(value: Any) -> Any:
-    """The array behind a value that is drawn later, has a picture of its own, or has captions."""
+    """The array behind a value that is drawn later, has a picture of its own, captions, or places."""
+    if isinstance(value, Placed):
+        return value.positions
     if isinstance(value, Captioned):
         return [plain(item) for item in value.items]
     return value.array if isinstance(value, (Drawn, Shown)) else value

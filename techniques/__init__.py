@@ -8,6 +8,8 @@ BUILTIN = (
     "activation_maps",
     "maximal_patches",
     "unit_sheet",
+    "nearest_neighbors",
+    "embedding_map",
     "occlusion",
     "saliency",
     "saliency_segmentation",

@@ -25,7 +25,20 @@ from .inputs import (
     Unit,
     Units,
 )
-from .outputs import WALL, Animation, Curves, Gallery, Heatmap, Heatmaps, LayerMaps, Output, Picture, Scores, Table
+from .outputs import (
+    WALL,
+    Animation,
+    Curves,
+    Gallery,
+    Heatmap,
+    Heatmaps,
+    LayerMaps,
+    Output,
+    Picture,
+    Points,
+    Scores,
+    Table,
+)
 
 __all__ = [
     "TEXT_LENGTH",
@@ -49,6 +62,7 @@ __all__ = [
     "Photo",
     "Photos",
     "Picture",
+    "Points",
     "Position",
     "Scores",
     "Switch",

@@ -19,8 +19,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Picture(Output):
-    """One picture: a uint8 array [height, width, 3 or 4], or `Drawn`."""
+    """One picture: a uint8 array [height, width, 3 or 4], or `Drawn`.
 
+    Args:
+        large: Meant to be zoomed into: the page shows a reduced copy that opens the whole picture.
+    """
+
+    large: bool = False
     shape: ClassVar[str] = "[height, width, 3 or 4], 0 to 1"
 
 
@@ -74,6 +79,13 @@ class LayerMaps(Heatmaps):
     """Several maps as a layer gives them, a value a cell: `Captioned`, a float array [n, rows, columns]."""
 
     shape: ClassVar[str] = "[n, rows, columns] of the layer, raw"
+
+
+@dataclass(frozen=True)
+class Points(Output):
+    """Photos as points in a plane, which show the photo when they are pointed at: a `Placed`."""
+
+    shape: ClassVar[str] = "[n, 2], x and y"
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,15 @@ import gradio as gr
 import pandas as pd
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from .. import ports, render
+from .. import catalogue, ports, render
 from ..errors import InvalidInput
 from ..photo_sources import set_names
 from ..photos import PhotoInput, decode
+from ..plugins import plugins
 from ..result import Result
 from ..settings import settings
 from ..technique import Parameter
+from . import drawings
 
 
 def unchecked(component: gr.components.Component) -> Any:
@@ -93,14 +95,17 @@ def page_input(parameter: Parameter) -> gr.components.Component:
         return unchecked(gr.Checkbox(bool(default), **common))
     if isinstance(port, ports.Unit):
         return unchecked(gr.Number(default, precision=0, **common))
-    if isinstance(port, (ports.Layers, ports.Targets)):
+    if isinstance(port, (ports.Layers, ports.Targets, ports.ModelNames)):
         chosen = list(default or ())
+        known = catalogue.model_names(plugins().model_sources) if isinstance(port, ports.ModelNames) else []
         return unchecked(
-            gr.Dropdown([], value=chosen, multiselect=True, allow_custom_value=True, max_choices=port.limit, **common)
+            gr.Dropdown(
+                known, value=chosen, multiselect=True, allow_custom_value=True, max_choices=port.limit, **common
+            )
         )
     if isinstance(port, ports.Layer):
         return unchecked(gr.Dropdown([], value=default, allow_custom_value=True, **common))
-    return unchecked(gr.Textbox("; ".join(default) if isinstance(default, (list, tuple)) else default, **common))
+    return unchecked(gr.Textbox(default, **common))
 
 
 def read(parameter: Parameter, value: Any) -> Any:
@@ -183,7 +188,7 @@ def cached(data: bytes, name: str) -> str:
 
 def api_output(port: ports.Output) -> gr.components.Component:
     """The component of an output on a public endpoint."""
-    if isinstance(port, (ports.Table, ports.Curves)):
+    if isinstance(port, (ports.Table, ports.Curves, ports.Points)):
         return gr.JSON(label=port.name)
     return output(port, port.name)
 
@@ -194,6 +199,10 @@ def page_output(port: ports.Output) -> gr.components.Component:
         return gr.Dataframe(headers=list(port.columns), label=port.label, interactive=False)
     if isinstance(port, ports.Curves):
         return gr.LinePlot(x="step", y="value", color="curve", label=port.label, height=220)
+    if isinstance(port, ports.Points):
+        return drawings.scatter(port.label)
+    if isinstance(port, ports.Picture) and port.large:
+        return drawings.large_picture(port.label)
     return output(port, port.label)
 
 
@@ -226,7 +235,9 @@ def shown(port: ports.Output, value: Any, for_page: bool) -> Any:
     if isinstance(port, ports.Scores):
         return value.top()
     if isinstance(port, ports.Table):
-        return [[row[0], *(f"{number:.3g}" for number in row[1:])] for row in value] if for_page else value
+        return [[row[0], *(_number(number) for number in row[1:])] for row in value] if for_page else value
+    if isinstance(port, ports.Points):
+        return drawings.scatter_value(value, cached) if for_page else value.records()
     if isinstance(port, ports.Curves):
         if not for_page:
             return {name: [float(v) for v in values] for name, values in value.items()}
@@ -237,7 +248,14 @@ def shown(port: ports.Output, value: Any, for_page: bool) -> Any:
     files = [
         (cached(render.png(picture), f"{port.name}.png"), caption) for picture, caption in render.pictures(port, value)
     ]
+    if for_page and isinstance(port, ports.Picture) and port.large:
+        return drawings.large_value(render.pictures(port, value)[0][0], files[0][0], cached)
     return files if isinstance(port, (ports.Gallery, ports.Heatmaps)) else files[0][0]
+
+
+def _number(number: Any) -> str:
+    """A number of a table, for people."""
+    return str(number) if isinstance(number, int) else f"{number:.3g}"
 
 
 def files(result: Result) -> tuple[str, str]:

@@ -1,0 +1,144 @@
+"""Nearest neighbours: which photos of a set are most like this one, for the network and by their pixels."""
+
+from typing import Annotated
+
+from timmscope import (
+    Captioned,
+    Choice,
+    Gallery,
+    Number,
+    Outputs,
+    Photo,
+    PhotoInput,
+    PhotoList,
+    Photos,
+    Table,
+    VisionModel,
+    hookimpl,
+    technique,
+)
+
+
+@technique(
+    "Nearest neighbours",
+    family="Activations",
+    outputs=[
+        Gallery("feature_neighbors", "Nearest by the network's features", columns=3),
+        Gallery("pixel_neighbors", "Nearest by pixels", columns=3),
+        Table(
+            "distances",
+            "Distances and ranks in both spaces",
+            columns=("Photo", "Index", "Features: distance", "Rank", "Pixels: distance", "Rank"),
+        ),
+    ],
+)
+def nearest_neighbors(
+    model: VisionModel,
+    image: Annotated[PhotoInput, Photo("Photo")],
+    photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
+    k: Annotated[int, Number("Neighbours", 1, 48)] = 8,
+    metric: Annotated[str, Choice("Distance", ("cosine", "euclidean"))] = "cosine",
+):
+    r"""The photos of a set that are most like yours: for the network, and by their pixels, side by side.
+
+    What you see:
+        Two galleries that both start with your photo. On the left its nearest neighbours by the network's features,
+        on the right those by its pixels, the nearest first and the distance under each. The table has both distances
+        and both ranks of every photo shown.
+
+    How it works:
+        The penultimate features $f(I)$, which feed the classifier, are computed once for each photo of the set, and
+        the photos $J$ with the smallest distance to yours are shown:
+        $$d(I, J) = 1 - \frac{f(I) \cdot f(J)}{\lVert f(I) \rVert\, \lVert f(J) \rVert} \quad \text{(cosine)}, \qquad
+        d(I, J) = \lVert f(I) - f(J) \rVert \quad \text{(Euclidean)}$$
+        The right gallery does the same with the pixels that the network sees, from 0 to 1, each photo reduced to 32
+        pixels on its longest side.
+
+    How to read it:
+        Features gather the same kind of thing in other colours, poses and places; pixels gather the same colours in
+        the same places, whatever is shown. There is always a nearest photo: a distance not much below the others says
+        that the set holds nothing like yours. A photo that is in the set finds itself at distance 0.
+
+    Source:
+        Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", section 6.1.
+
+    Args:
+        image: The photo whose neighbours are searched.
+        photos: The photo set that is searched.
+        k: How many neighbours, 1 to 48.
+        metric: Cosine compares directions and ignores lengths; Euclidean compares the values.
+
+    Raises:
+        Declined: The features are not finite.
+        InvalidInput: Not one photo of the set can be decoded.
+    """
+    from timmscope import index_photo, index_photos
+
+    for step in index_photos(model, photos, fit=image.fit):
+        yield Outputs().at(step.done, step.total)
+    index, query = step.index, index_photo(model, image)
+    features = ranked(query.values, index.values, metric)
+    pixels = ranked(in_rows(query.pixels), in_rows(index.pixels), metric)
+    size = "Pixels are compared at {2} x {1}, the network's {0[1]} x {0[0]} reduced.".format(
+        model.size, *index.pixels.shape[2:]
+    )
+    few = f"The set has only {len(index)}, so all of its photos are shown." if k > len(index) else ""
+    yield Outputs(
+        feature_neighbors=gallery(model, image, photos, index, features, k),
+        pixel_neighbors=gallery(model, image, photos, index, pixels, k),
+        distances=table(index, features, pixels, k),
+    ).note(size, few)
+
+
+def in_rows(pixels):
+    """Reduced photos [n, channels, height, width] as vectors of values from 0 to 1."""
+    return pixels.reshape(len(pixels), -1).astype("float32") / 255
+
+
+def ranked(query, vectors, metric: str):
+    """The vectors of a set, [n, d], from the nearest to the farthest: their distances [n] and indices [n]."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=len(vectors), metric=metric, algorithm="brute").fit(vectors)
+    distances, order = search.kneighbors(query)
+    return distances[0], order[0]
+
+
+def gallery(model, image, photos, index, found, k: int) -> Captioned:
+    """The query and its k nearest photos, as the network sees them."""
+    pictures, captions = [as_seen(model, image)], [f"your photo: {image.name}"]
+    for distance, i in zip(found[0][:k], found[1][:k]):
+        photo = photos.photo(index.positions[i])
+        pictures.append(as_seen(model, PhotoInput(photo.picture, photo.name, image.fit)))
+        captions.append(f"{distance:.2f}  {described(index, i)}")
+    return Captioned(pictures, captions)
+
+
+def as_seen(model, photo: PhotoInput):
+    """The part of a photo that the network sees, uint8 [height, width, 3]."""
+    import numpy as np
+
+    pixels = model.cropped(photo).numpy().transpose(1, 2, 0)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def table(index, features, pixels, k: int) -> list[list]:
+    """A row for each photo that is near in one of the spaces: where it stands in both."""
+    near = dict.fromkeys([*features[1][:k].tolist(), *pixels[1][:k].tolist()])
+    distances = [dict(zip(order.tolist(), values.tolist())) for values, order in (features, pixels)]
+    ranks = [{i: rank for rank, i in enumerate(order.tolist(), 1)} for _, order in (features, pixels)]
+    return [
+        [described(index, i), i, *(value for space in (0, 1) for value in (distances[space][i], ranks[space][i]))]
+        for i in near
+    ]
+
+
+def described(index, i: int) -> str:
+    """Name and label of a photo of the set."""
+    name, label = index.names[i], index.labels[i]
+    return f"{name} ({label})" if label and label not in name else name
+
+
+@hookimpl
+def register_techniques(register):
+    register(nearest_neighbors)
