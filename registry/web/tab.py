@@ -135,7 +135,7 @@ class Tab:
             if row:
                 with gr.Row(equal_height=False):
                     for port in row:
-                        with gr.Column(min_width=280, scale=2 if is_wall(port) else 1):
+                        with gr.Column(min_width=280, scale=3 if is_wall(port) else 2):
                             placed[port.name] = page_output(port)
                             placed[port.name].elem_id = f"{self.technique.name}-{port.name}"
         return [placed[port.name] for port in self.technique.outputs]
