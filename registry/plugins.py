@@ -191,7 +191,7 @@ def check_api_version(plugin: Any) -> None:
 def _remedy(error: BaseException) -> str:
     """What helps against an error at import, where that is known."""
     if isinstance(error, ModuleNotFoundError):
-        return f": run  pip install {error.name}" if error.name else ""
+        return ": a library the plugin needs is not installed; the plugin's dependencies should name it"
     if isinstance(error, ImportError) and error.name in ("timmscope", "registry"):
         return ": the plugin wants a name this timmscope does not have: run  pip install --upgrade timmscope"
     return ""

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pluggy
 import pytest
 
 from registry import hookspecs
-from registry.plugins import Plugins, _load, plugins
+from registry.hookspecs import API_VERSION, OLDEST_API_VERSION
+from registry.plugins import Plugins, _load, discover, plugins
+from registry.settings import Settings
 from timmscope import InvalidInput, ModelSource, hookimpl
 
 from .references import CHELSEA
 
 ROOT = Path(__file__).parent.parent
 TOYS = ROOT / "tests" / "plugins"
+BROKEN = ("broken_import", "broken_declaration", "newer", "newer_name")
 
 FRESH = """
 import json, sys, timmscope
@@ -43,7 +48,7 @@ def fresh(tmp_path_factory):
     """What a fresh process sees with the toy plugins installed."""
     target = tmp_path_factory.mktemp("installed")
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--no-compile", "--quiet"]
-    toys = [str(TOYS / name) for name in ("fade", "broken_import", "broken_declaration", "clash")]
+    toys = [str(TOYS / name) for name in ("fade", "clash", *BROKEN)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(target), *toys], check=True)
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(CHELSEA)],
@@ -67,8 +72,13 @@ def test_an_installed_plugin_is_found_and_runs(fresh):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("broken_import", "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
+        (
+            "broken_import",
+            "No module named 'a_library_that_is_not_there': a library the plugin needs",
+        ),
         ("broken_declaration", "technique blur, parameter radius: no port declared; write  radius: Annotated["),
+        ("newer", "it needs plugin API 99, this timmscope offers 1 to 1: run  pip install --upgrade timmscope"),
+        ("newer_name", "a name this timmscope does not have: run  pip install --upgrade timmscope"),
         ("clash", "Technique 'saliency' is refused: plugin 'saliency' has that name already"),
     ],
 )
@@ -84,7 +94,7 @@ def test_bad_plugins_harm_nobody(fresh):
     builtin = {name: technique.plugin for name, technique in plugins().techniques.items()}
     assert fresh["techniques"] == builtin | {"fade": "fade", "mirror": "clash"}
     assert fresh["mirrored"][2] == 3
-    good = set(fresh["reports"]) - {"broken_import", "broken_declaration", "clash"}
+    good = set(fresh["reports"]) - {"clash", *BROKEN}
     assert all(not fresh["reports"][name][2] for name in good)
 
 
@@ -113,6 +123,13 @@ def leave():
     raise SystemExit("no GPU")
 
 
+def stating(version) -> types.ModuleType:
+    """A good plugin that states an API version."""
+    made = module(register_model_sources=lambda register: register(replace(SOURCE, name="stating")))
+    made.TIMMSCOPE_API = version
+    return made
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -123,13 +140,17 @@ def leave():
         (module(register_model_sources=lambda register: 1 / 0), "ZeroDivisionError"),
         (types.ModuleType("empty"), "it implements no hook; write  @hookimpl"),
         (leave, "SystemExit: no GPU"),
+        (stating(API_VERSION + 1), f"it needs plugin API {API_VERSION + 1}, .* pip install --upgrade timmscope"),
+        (stating(0), "written for plugin API 0, .* install a newer version of the plugin"),
+        (stating("1"), f"TIMMSCOPE_API is '1', no whole number; write  TIMMSCOPE_API = {API_VERSION}"),
+        (stating(True), "no whole number"),
     ],
 )
 def test_every_way_to_be_wrong_is_reported_and_stays_alone(bad, reason):
     found = loaded(("bad", bad), ("good", GOOD))
     report, good = found.reports
     assert len(report.failures) == 1
-    assert reason in report.failures[0]
+    assert re.search(reason, report.failures[0])
     assert good.failures == []
     assert list(found.model_sources) == ["toy"]
     assert found.model_sources["toy"].plugin == "good"
@@ -140,6 +161,22 @@ def test_of_two_plugins_of_one_name_the_second_is_refused():
     assert found.reports[0].failures == []
     assert len(found.reports[1].failures) == 1
     assert list(found.model_sources) == ["toy"]
+
+
+@pytest.mark.parametrize("version", range(OLDEST_API_VERSION, API_VERSION + 1))
+def test_every_api_version_that_is_offered_is_accepted(version):
+    (report,) = loaded(("good", stating(version))).reports
+    assert report.failures == []
+    assert report.model_sources == ["stating"]
+
+
+def test_a_plugin_that_is_switched_off_is_listed_and_not_imported(monkeypatch, caplog):
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(disabled_plugins=" saliency, grad_cma"))
+    found = discover()
+    assert "saliency" not in found.techniques
+    assert found.report("saliency").switched_off
+    assert not found.report("grad_cam").switched_off
+    assert "there is no plugin 'grad_cma'. Did you mean grad_cam" in caplog.text
 
 
 def test_what_a_plugin_registered_before_it_failed_stays():

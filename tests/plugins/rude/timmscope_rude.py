@@ -80,7 +80,7 @@ def warns() -> Outputs:
     """Warn."""
     import warnings
 
-    warnings.warn("of everything", stacklevel=2)
+    warnings.warn("of everything", stacklevel=1)
     return picture()
 
 
