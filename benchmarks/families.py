@@ -40,7 +40,7 @@ INTRODUCTION = """# Every family of timm under every technique
 The smallest architecture of each of timm's modules ({models} architectures, {modules} modules), random weights, the
 shortest honest call of each technique: ✓ works, – declines and says why, ✗ fails. A result that is not finite, or whose
 map or picture is of one value throughout, counts as a failure. Each model ran in a process of its own on one thread of
-a busy CPU; the memory is the peak of the process with its libraries (about 450 MB).
+a busy CPU; the memory is the peak of the process with its libraries (about 450 MB). An empty cell has not been run.
 
     TIMMSCOPE_MAX_PARAMETERS=450000000 TIMMSCOPE_HUB=false python -m benchmarks.families
 
