@@ -164,7 +164,7 @@ class Sheet:
         place = divmod(int(self.values.argmax()), self.values.shape[1])
         neuron = Neuron(self.model, self.layer, self.unit, place)
         gradient = guided_gradient(self.model, neuron, self.seen.input, "guided", open_top=True).cpu().numpy()
-        return render.gradient_picture(gradient), "Guided backprop at row {}, column {}".format(*place)
+        return render.gradient_picture(gradient), f"Guided backprop: {neuron.label}"
 
     def patches(self, photos, index):
         """The patches of the photo set that excite the unit most."""

@@ -20,6 +20,7 @@ from timmscope import (
     Targets,
     Text,
     Unit,
+    Units,
 )
 
 WHOLE = Number("Steps", 1, 9, whole=True)
@@ -55,6 +56,10 @@ NAN, INF = float("nan"), float("inf")
         (Unit("Unit"), -1, -1),
         (Unit("Unit"), None, -1),
         (Unit("Unit"), 3.0, 3),
+        (Units("Units"), "3; 11;", [3, 11]),
+        (Units("Units"), [2, 2, "5"], [2, 5]),
+        (Units("Units"), 0, [0]),
+        (Units("Units"), None, []),
         (Position("Position"), "03 ,5", "3, 5"),
         (Position("Position"), "", ""),
         (Position("Position"), None, ""),
@@ -86,6 +91,7 @@ ANYTHING = (True, NAN, INF, -INF, {}, {"a": 1}, object(), 10**400, b"tabby", "x"
         (Layer("Layer"), (*ANYTHING, None, 1, ["a"])),
         (Layers("Layers"), (*ANYTHING, ["a", 1], ["a"] * 9)),
         (Unit("Unit"), (*ANYTHING, -2, 2**31, "1", [1])),
+        (Units("Units"), (*ANYTHING, -1, "-1", "1.5", "first", "²", [True], [1.0], [[1]], [0] * 33)),
         (Position("Position"), (*ANYTHING, "1", "1, 2, 3", "-1, 2", "a, b", "1.5, 2", "²,3", (1, 2))),
     ],
 )

@@ -50,7 +50,7 @@ def test_the_default_unit_is_the_most_excited_one_and_the_map_is_its():
     result = timmscope.run("unit_sheet", **inputs)
     assert f"blocks.1.0.bn1, unit {unit}, the one with the largest value on the photo." in result.notes
     captions = dict(zip(titles(result["sheet"]), result["sheet"].captions))
-    assert captions["guided"] == f"Guided backprop at row {row}, column {column}"
+    assert f"unit {unit} at row {row}, column {column}, value " in captions["guided"]
     assert captions["map"].endswith(f" to {float(maps.max()):.3g}")
     assert captions["patches"].startswith("Patches of Own photos: ")
 
