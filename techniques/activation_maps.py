@@ -27,7 +27,7 @@ from timmscope import (
     "Activation maps",
     family="Activations",
     outputs=[
-        LayerMaps("maps", "Units: click one to see it over the photo", columns=8, selects="unit", crisp=True),
+        LayerMaps("maps", "Units (click one)", columns=8, selects="unit", crisp=True),
         Picture("overlay", "One unit over the photo"),
     ],
 )

@@ -30,7 +30,7 @@ TILE = 8  # least side of a plane in a deeper kernel's picture, in pixels
     family="Activations",
     outputs=[
         Gallery("filters", "Kernels", columns=8, crisp=True),
-        Gallery("walls", "Side by side, a wall for each model", columns=2, crisp=True),
+        Gallery("walls", "Walls, one a model", columns=1, crisp=True),
     ],
 )
 def filters(

@@ -140,6 +140,19 @@ def test_a_long_run_shows_progress_and_stops(page):
     run(page, "saliency")  # a stopped run leaves nothing behind
 
 
+def test_a_click_on_a_map_chooses_its_unit_and_runs_again(page):
+    open_tab(page, "Activations", "Activation maps")
+    run(page, "activation_maps")
+    maps = page.locator("#activation_maps-maps button.thumbnail-item")
+    expect(maps).to_have_count(64)
+    unit = page.get_by_label("Unit over the photo")
+    for index, choose_it in ((5, lambda: maps.nth(5).click()), (7, lambda: maps.nth(7).press("Enter"))):
+        choose_it()
+        expect(page.locator(".notes").locator("visible=true")).to_contain_text(f"unit {index},", timeout=PATIENCE)
+        expect(unit).to_have_value(str(index))
+        page.wait_for_url(re.compile(f"unit={index}"))
+
+
 def test_the_address_opens_the_same_settings_again(page, browser):
     open_tab(page, "Activations", "Occlusion")
     page.get_by_label("number input for Window").fill("100")
