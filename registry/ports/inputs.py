@@ -57,7 +57,8 @@ class Number(Input):
     def accepts(self) -> str:
         kind = "a whole number" if self.whole else "a number"
         steps = f" in steps of {self.step:g}" if self.step and not self.whole else ""
-        return f"{kind} from {self.minimum:g} to {self.maximum:g}{steps}"
+        low, high = (str(int(x)) if self.whole else f"{x:g}" for x in (self.minimum, self.maximum))
+        return f"{kind} from {low} to {high}{steps}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""A run as text that works when pasted: Python, curl and the command line."""
+"""A run as text that works when pasted: Python, curl and the command line.
+
+A photo is Gradio's file record where this server has it, and is fetched from there; a text is the name of a file in
+the working folder, as in the documentation.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
 
     Args:
         technique: The technique.
-        values: Values as the page sent them; photos as Gradio's file records.
+        values: Values as the page sent them; photos as file records, or as names of files.
         url: Address of this server.
     """
     photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
@@ -37,14 +41,17 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
             fetched += [f"{name} = [", *_fetched(value, url), "]"]
             lines.append(f"    {name}=[handle_file(file) for file in {name}],")
             continue
+        if name in photos and isinstance(value, str):
+            lines.append(f"    {name}=handle_file({quoted(value)}),")
+            continue
         if name in photos:
             fetched.append(f'{name} = urlretrieve("{url}/gradio_api/file={quote(value["path"])}")[0]')
-        lines.append(f"    {name}={f'handle_file({name})' if name in photos else repr(_plain(value))},")
+        lines.append(f"    {name}={f'handle_file({name})' if name in photos else quoted(_plain(value))},")
     results = ", ".join([*(port.name for port in technique.outputs), "arrays", "recipe"])
     return "\n".join(
         [
             *(["from urllib.request import urlretrieve", ""] if fetched else []),
-            "from gradio_client import Client, handle_file",
+            "from gradio_client import Client" + (", handle_file" if any("handle_file(" in x for x in lines) else ""),
             "",
             *fetched,
             f'client = Client("{url}")',
@@ -57,16 +64,25 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
 
 
 def curl_call(technique: Technique, values: dict[str, Any], url: str) -> str:
-    """Two calls with curl: the first starts the run, the second waits for its result."""
+    """Two calls with curl: the first starts the run, the second waits for its result. Files are uploaded before."""
     photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
     body: dict[str, Any] = {}
+    uploads: dict[str, str] = {}
     for name, value in given_values(technique, values).items():
         if name == FILES.name:
             body[name] = [_record(file) for file in value]
         else:
+            if name in photos and isinstance(value, str):
+                variable = f"{name}_file".upper()
+                uploads[variable], value = value, {"path": f"${variable}"}
             body[name] = _record(value) if name in photos else _plain(value)
     data = shlex.quote(json.dumps(body, ensure_ascii=False))
-    return (
+    for variable in uploads:
+        data = data.replace(f'"path": "${variable}"', f'"path": "\'${variable}\'"')
+    return "".join(
+        f"{variable}=$(curl -s {url}/gradio_api/upload -F {shlex.quote(f'files=@{file}')} | cut -d'\"' -f2)\n"
+        for variable, file in uploads.items()
+    ) + (
         f"EVENT=$(curl -s {url}/gradio_api/call/v2/{technique.name} -H 'Content-Type: application/json' \\\n"
         f"  -d {data} | cut -d'\"' -f4)\n"
         f"curl -sN {url}/gradio_api/call/{technique.name}/$EVENT"
@@ -78,7 +94,9 @@ def cli_call(technique: Technique, values: dict[str, Any], url: str) -> str:
     photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
     fetched, words = [], [f"timmscope run {technique.name}"]
     for name, value in given_values(technique, values).items():
-        if name in photos or name == FILES.name:
+        if name in photos and isinstance(value, str):
+            words.append(f"{flag(name)} {shlex.quote(value)}")
+        elif name in photos or name == FILES.name:
             for place, file in _places([value] if name in photos else value, url):
                 if name in photos:
                     file = f"{technique.name}-{name}{PurePosixPath(file).suffix}"
@@ -89,6 +107,11 @@ def cli_call(technique: Technique, values: dict[str, Any], url: str) -> str:
         else:
             words.append(f"{flag(name)} {shlex.quote(str(_plain(value)))}")
     return "\n".join([*fetched, " \\\n  ".join(words)])
+
+
+def quoted(value: Any) -> str:
+    """A value as Python's source has it, text in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _fetched(files: list[dict[str, Any]], url: str) -> list[str]:
