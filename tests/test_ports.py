@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import timmscope
 from timmscope import (
     Captioned,
     Choice,
@@ -120,3 +121,17 @@ def test_outputs_carry_progress_and_notes():
 def test_captions_fit_their_pictures():
     with pytest.raises(ValueError, match="2 pictures with 1 captions"):
         Captioned([1, 2], ["one"])
+
+
+def test_model_names_are_a_list_or_text_with_semicolons():
+    port = timmscope.ModelNames("Models", limit=2)
+    assert port.check("compare", " resnet18 ; vgg11") == port.check("compare", ["resnet18", "vgg11"])
+    assert port.check("compare", "") == []
+    with pytest.raises(timmscope.InvalidInput, match=r"compare: .*at most 2 names of timm models"):
+        port.check("compare", "a; b; c")
+
+
+def test_pictures_stand_for_as_many_values_as_there_are():
+    assert timmscope.Captioned([1, 2], ["a", "b"], [7, 8]).values == [7, 8]
+    with pytest.raises(ValueError, match="2 pictures with 2 captions and 1 values"):
+        timmscope.Captioned([1, 2], ["a", "b"], [7])

@@ -95,3 +95,31 @@ def test_png_and_film_are_lossless():
     for i, frame in enumerate(frames):
         film.seek(i)
         assert np.array_equal(np.asarray(film.convert("RGB")), frame)
+
+
+def test_cells_are_squares_between_the_extremes():
+    picture = render.cells([[0.0, 1.0], [3.0, 4.0]], side=4)
+    assert picture.shape == (4, 4, 3)
+    assert picture[::2, ::2, 0].tolist() == [[0, 64], [191, 255]]
+    assert np.array_equal(picture[::2], picture[1::2])
+    assert not render.cells(np.zeros((2, 2))).any()
+    assert (render.cells(np.full((2, 2), 7.0)) == 128).all()
+    assert render.cells([[2.0]], extremes=(0, 4), side=1).tolist() == [[[128] * 3]]
+
+
+def test_a_wall_has_its_pictures_in_rows_and_gaps_to_see_through():
+    pictures = [np.full((2, 3, 3), value, np.uint8) for value in (10, 20, 30)]
+    wall = render.wall(pictures, columns=2, gap=1)
+    assert wall.shape == (5, 7, 4)
+    assert [wall[0, 0, 0], wall[0, 4, 0], wall[3, 0, 0]] == [10, 20, 30]
+    assert not wall[2].any()
+    assert not wall[3:, 3:].any()
+    assert wall[:2, :3, 3].min() == 255
+
+
+def test_smaller_pictures_get_see_through_borders():
+    small, large = (np.full((side, side, 3), 9, np.uint8) for side in (2, 4))
+    padded = render.same_size([small, large])
+    assert [picture.shape for picture in padded] == [(4, 4, 4)] * 2
+    assert padded[0][..., 3].sum() == 4 * 255
+    assert render.same_size([small])[0] is small

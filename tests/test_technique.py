@@ -8,6 +8,7 @@ from typing import Annotated
 
 import pytest
 
+import timmscope
 from timmscope import (
     DeclarationError,
     Number,
@@ -135,3 +136,17 @@ def test_nameless_parameters_are_refused():
 
     with pytest.raises(DeclarationError, match="every parameter needs a name of its own"):
         declare(toy)
+
+
+def test_a_gallery_selects_only_a_parameter_that_there_is():
+    def wall(size: Annotated[int, timmscope.Number("Size", 1, 9)] = 3):
+        """A wall.
+
+        Args:
+            size: Size.
+        """
+
+    with pytest.raises(timmscope.DeclarationError, match=r"output maps selects 'unit', which is none of .*: size"):
+        timmscope.technique("Wall", family="Activations", outputs=[timmscope.Gallery("maps", "Maps", selects="unit")])(
+            wall
+        )
