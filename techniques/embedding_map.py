@@ -28,6 +28,7 @@ RAW = 1_000  # longest side of the map among the arrays, in pixels
 @technique(
     "Embedding map",
     family="Activations",
+    gpu_seconds=lambda photos: 8 + len(photos) / 50,
     outputs=[Picture("map", "Map", large=True), Points("points", "Points: point at one to see its photo")],
 )
 def embedding_map(
@@ -52,8 +53,8 @@ def embedding_map(
         distribution, are closest to them:
         $$\min_y \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
         q_{ij} \propto \big(1 + \lVert y_i - y_j \rVert^2\big)^{-1}$$
-        It starts at the PCA plane and uses the cosine distance. PCA is the plane with the most variance. The grid
-        gives each photo the cell that moves all together the least (optimal assignment).
+        It uses the cosine distance and starts at the PCA plane with a little noise. PCA is the plane with the most
+        variance. The grid gives each photo the cell that moves all together the least (optimal assignment).
 
     How to read it:
         In t-SNE neighbourhoods mean something; distances between clusters, their sizes and the axes do not. A PCA
@@ -68,8 +69,8 @@ def embedding_map(
         method: The projection, tsne or pca.
         layout: Thumbnails at their coordinates (scatter) or on a grid.
         perplexity: For t-SNE, how many neighbours count, roughly; limited to a third of the other photos.
-        size: Longest side of the map, 64 to 4,000 pixels.
-        seed: Seed of t-SNE.
+        size: Longest side of the map, 64 to 4,000 pixels, without the legend.
+        seed: Seed of the noise t-SNE starts with; groups that another seed pulls apart are not to be trusted.
 
     Raises:
         Declined: The features are not finite, or the same for all photos.
@@ -129,13 +130,22 @@ def project(features, method: str, perplexity: float, seed: int):
 
 
 def neighbor_embedding(features, perplexity: float, seed: int):
-    """The t-SNE plane of the cosine distance, from the PCA plane: the same bits for the same seed."""
+    """The t-SNE plane of the cosine distance, from `start`: the same bits for the same seed."""
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    tsne = TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed)
+    tsne = TSNE(metric="cosine", init=start(features, seed), perplexity=perplexity, random_state=seed)
     with threadpool_limits(1, "openmp"):  # of this thread alone; sums over threads come in any order
         return tsne.fit_transform(features)
+
+
+def start(features, seed: int):
+    """Where t-SNE starts: the PCA plane, tiny as t-SNE needs it, with a tenth as much noise by the seed."""
+    import numpy as np
+
+    plane, _ = principal_plane(features)
+    noise = np.random.default_rng(seed).normal(size=plane.shape)
+    return (1e-4 * plane / plane[:, 0].std() + 1e-5 * noise).astype(np.float32)
 
 
 def principal_plane(features):
