@@ -67,7 +67,7 @@ def api_input(parameter: Parameter) -> gr.components.Component:
     if isinstance(port, ports.Switch):
         return unchecked(gr.Checkbox(bool(default), label=parameter.name))
     return unchecked(
-        gr.Textbox("; ".join(default) if isinstance(default, (list, tuple)) else default, label=parameter.name)
+        gr.Textbox("; ".join(map(str, default)) if isinstance(default, (list, tuple)) else default, label=parameter.name)
     )
 
 
@@ -95,7 +95,7 @@ def page_input(parameter: Parameter) -> gr.components.Component:
         return unchecked(gr.Checkbox(bool(default), **common))
     if isinstance(port, ports.Unit):
         return unchecked(gr.Number(default, precision=0, **common))
-    if isinstance(port, (ports.Layers, ports.Targets, ports.ModelNames)):
+    if isinstance(port, (ports.Layers, ports.Targets, ports.ModelNames, ports.Units)):
         chosen = list(default or ())
         known = catalogue.model_names(plugins().model_sources) if isinstance(port, ports.ModelNames) else []
         return unchecked(
