@@ -67,7 +67,9 @@ def api_input(parameter: Parameter) -> gr.components.Component:
     if isinstance(port, ports.Switch):
         return unchecked(gr.Checkbox(bool(default), label=parameter.name))
     return unchecked(
-        gr.Textbox("; ".join(map(str, default)) if isinstance(default, (list, tuple)) else default, label=parameter.name)
+        gr.Textbox(
+            "; ".join(map(str, default)) if isinstance(default, (list, tuple)) else default, label=parameter.name
+        )
     )
 
 
