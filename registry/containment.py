@@ -8,13 +8,14 @@ import ctypes
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from .errors import OutOfTime
+from .errors import Abandoned, OutOfTime
 from .incidents import Incidents, running
 
 GRACE = 1.0  # seconds that a run which was told to stop has for it before it is given up
+LOOK = 0.25  # seconds between two looks whether anybody still waits
 CLOSING = 10.0  # seconds that a run between two steps has to clear up
 
 
@@ -50,11 +51,15 @@ class _Worker(threading.Thread):
                 self._blame.add("does not end when it is told to stop", str(error.__cause__ or error))
             self._made.put((None, error))
 
-    def step(self, seconds: float) -> Any:
-        """The next step. Raises what the run raises, `StopIteration` at its end, `queue.Empty` when it takes longer."""
+    def step(self, deadline: float, wanted: Callable[[], bool]) -> Any:
+        """The next step.
+
+        Raises what the run raises, `StopIteration` at its end, `queue.Empty` when it takes longer, `Abandoned` when
+        nobody wants it any more.
+        """
         self.busy = True
         self._asked.put(True)
-        value, error = self._made.get(timeout=max(0.0, seconds))
+        value, error = self._wait(deadline, wanted)
         self.busy = False
         if error:
             try:
@@ -62,6 +67,17 @@ class _Worker(threading.Thread):
             finally:
                 del error  # or it would keep its own frames, and their tensors
         return value
+
+    def _wait(self, deadline: float, wanted: Callable[[], bool]) -> tuple[Any, BaseException | None]:
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                return self._made.get(timeout=min(LOOK, left))
+            except queue.Empty:
+                if left <= LOOK:
+                    raise
+                if not wanted():
+                    raise Abandoned("Nobody waits for this run any more.") from None
 
     def close(self, interrupt: bool) -> None:
         """End the run: between two steps at once; in the midst of one by an exception, where that is allowed."""
@@ -76,7 +92,13 @@ class _Worker(threading.Thread):
             self._blame.left_behind(self)
 
 
-def contained(steps: Generator[Any, None, None], seconds: float, title: str, blame: Incidents) -> Iterator[Any]:
+def contained(
+    steps: Generator[Any, None, None],
+    seconds: float,
+    title: str,
+    blame: Incidents,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Iterator[Any]:
     """Yield what `steps` yields, made in a thread of its own.
 
     Every step is made in that thread, and only when it is asked for. What a run holds, such as its view of a model, is
@@ -87,9 +109,11 @@ def contained(steps: Generator[Any, None, None], seconds: float, title: str, bla
         seconds: How long it may take.
         title: The technique, for messages.
         blame: Receives what goes wrong.
+        wanted: Whether anybody still waits for it; asked now and then, also in the midst of a step.
 
     Raises:
         OutOfTime: It took longer, also when it never yields.
+        Abandoned: Nobody waits for it.
     """
     deadline = time.monotonic() + seconds
     worker = _Worker(steps, blame)
@@ -97,7 +121,7 @@ def contained(steps: Generator[Any, None, None], seconds: float, title: str, bla
     loaded = False
     try:
         while True:
-            value = worker.step(deadline - time.monotonic())
+            value = worker.step(deadline, wanted)
             if loaded:
                 if time.monotonic() > deadline:
                     raise queue.Empty

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 SHOWN_LENGTH = 60  # characters of a refused value that a message repeats
 
 
 class TimmscopeError(Exception):
     """Base of all errors whose text is meant for the user."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # from one process to another; subclasses take other arguments than their text
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[TimmscopeError], args: tuple[Any, ...], state: dict[str, Any]) -> TimmscopeError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidInput(TimmscopeError):
@@ -45,6 +57,14 @@ class SetUnavailable(TimmscopeError):
 
 class OutOfTime(TimmscopeError):
     """A run that used up its time budget."""
+
+
+class Abandoned(TimmscopeError):
+    """A run that nobody waits for any more."""
+
+
+class OutOfMemory(TimmscopeError):
+    """A run that needed more memory than there is."""
 
 
 class TechniqueFailed(TimmscopeError):

@@ -187,9 +187,13 @@ class Shard:
             raise SetUnavailable(f"{name}: it has no column of pictures. {INSTEAD}")
         ends = itertools.accumulate(self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups))
         self._ends = list(ends)
+        self._source = name, path
         self._lock = threading.Lock()
         self._group = -1
         self._pictures: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Shard, self._source  # another process opens it anew
 
     def _read_labels(self, schema: Any, features: dict[str, Any]) -> list[str]:
         """Names of the classes where the file has them, else what its column of labels says."""

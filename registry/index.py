@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .errors import Declined, InvalidInput
 from .index_store import default_store
+from .memory import free_memory, is_out_of_memory
 from .photo_sets import PhotoList
 from .photos import PhotoInput
 from .reading import LayerReader
@@ -267,13 +268,12 @@ class _Computing:
             with torch.no_grad():
                 values, cells = self._measure(self.model.normalized(part))
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         else:
             self._put(start, values, cells)
             return start + len(part)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         if self.batch == 1:
             raise Declined(f"The memory is too small for {self.model.name}, even one photo at a time.")
         self.batch = max(1, min(self.batch, len(part)) // 2)
@@ -310,7 +310,3 @@ class _Computing:
 
 def _take(crops: Iterator[tuple[int, Tensor]], count: int) -> list[tuple[int, Tensor]]:
     return [item for _, item in zip(range(count), crops)]
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)

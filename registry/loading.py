@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
 import itertools
 import logging
+import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import timm
@@ -19,10 +21,11 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from . import hub, incidents
-from .catalogue import Entry, activation_bytes, count_parameters, find
-from .errors import Declined, ModelUnavailable
+from .catalogue import Entry, activation_bytes, count_bytes, count_parameters, find
+from .errors import Declined, ModelUnavailable, OutOfMemory
 from .labels import Labels, labels_for
 from .layers import Layer, default_layer, list_layers, stages
+from .memory import free_memory, is_out_of_memory
 from .models import ModelSource
 from .settings import settings
 from .views import ViewPool
@@ -31,6 +34,8 @@ from .vision_model import VisionModel
 logger = logging.getLogger("timmscope.models")
 _creation = threading.Lock()  # random initialisation draws from torch's global generator
 _first_call = threading.Lock()
+_assigned = ""
+Key = tuple[str, str, str]  # name, weights, device
 
 
 @dataclass(eq=False)
@@ -83,6 +88,11 @@ class LoadedModel:
                 self._fingerprint = digest.hexdigest()
             return self._fingerprint
 
+    def copied_to(self, device: torch.device) -> LoadedModel:
+        """The same model on another device, with what is known of it."""
+        module = copy.deepcopy(self.module).to(device)
+        return replace(self, module=module, device=device, pool=ViewPool(module), users=0, _lock=threading.Lock())
+
     @contextlib.contextmanager
     def lend(self) -> Iterator[VisionModel]:
         """A private view of the model for one run."""
@@ -103,51 +113,111 @@ class LoadedModel:
 
 
 class ModelCache:
-    """Loaded models by name and weights; the least recently used go when `budget` bytes are exceeded.
+    """Loaded models by name, weights and device; the least recently used go when `budget` bytes are exceeded.
 
-    A model in use is never dropped, and two runs that want the same model load it once.
+    A model in use is never dropped, and two runs that want the same model load it once. Room is made and taken before
+    a model is loaded, so that several at once do not exceed the budget together: the run waits until others give
+    theirs back. Two cases exceed it, since waiting would never end: a model that is larger than the budget, alone,
+    and the second model of a run while every other run that holds one waits as well.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._models: OrderedDict[tuple[str, str], LoadedModel] = OrderedDict()
-        self._loading: dict[tuple[str, str], threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._models: OrderedDict[Key, LoadedModel] = OrderedDict()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self._loading: dict[Key, threading.Lock] = {}
+        self._reserved: dict[Key, int] = {}
+        self._holders: Counter[int] = Counter()  # threads of the runs that have models, with how many
+        self._waiting: set[int] = set()
+        self._changed = threading.Condition()
+
+    def after_fork(self) -> None:
+        """Keep the models and forget the runs, in a process that was forked while others went on."""
+        self._fresh()
+        for model in self._models.values():
+            model.users, model.pool, model._lock = 0, ViewPool(model.module), threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """The models in memory, the least recently used first."""
+        return [f"{name} ({weights})" for name, weights, _ in list(self._models)]
 
     @contextlib.contextmanager
     def get(self, entry: Entry, weights: str) -> Iterator[LoadedModel]:
         """The loaded model, kept in memory at least until the block ends."""
-        key = (entry.name, weights)
-        with self._lock:
+        device = default_device()
+        key, thread = (entry.name, weights, str(device)), threading.get_ident()
+        with self._changed:
             gate = self._loading.setdefault(key, threading.Lock())
+            self._waiting.add(thread)
+            self._changed.notify_all()
         with gate:
-            with self._lock:
+            with self._changed:
+                self._waiting.discard(thread)
                 model = self._models.get(key)
                 if model:
                     model.users += 1
+                    self._holders[thread] += 1
                     self._models.move_to_end(key)
             if model is None:
-                model = load(entry, weights)
-                model.users = 1
-                with self._lock:
-                    self._models[key] = model
-                    self._shrink()
+                model = self._load(key, entry, weights, device, thread)
         try:
             yield model
         finally:
-            with self._lock:
+            with self._changed:
                 model.users -= 1
                 if not model.pool.intact and self._models.get(key) is model:
                     incidents.report(f"writes into the weights of {entry.name}; they are loaded afresh")
                     del self._models[key]
-                self._shrink()
+                self._let_go(thread)
 
-    def _shrink(self) -> None:
-        excess = sum(model.nbytes for model in self._models.values()) - self.budget
+    def _load(self, key: Key, entry: Entry, weights: str, device: torch.device, thread: int) -> LoadedModel:
+        count_parameters(entry, settings().max_parameters)
+        self._reserve(key, count_bytes(entry), thread)
+        twin = self._models.get((*key[:2], "cpu"))  # as a forked worker inherits it: its weights are not read again
+        try:
+            model = twin.copied_to(device) if twin else load(entry, weights, device)
+        except Exception as error:
+            with self._changed:
+                del self._reserved[key]
+                self._let_go(thread)
+            if not is_out_of_memory(error):
+                raise
+            free_memory()
+            raise OutOfMemory(f"The memory of this server is too small for {entry.name} now.") from error
+        model.users = 1
+        with self._changed:
+            del self._reserved[key]
+            self._models[key] = model
+            self._shrink(self.budget)
+        return model
+
+    def _reserve(self, key: Key, nbytes: int, thread: int) -> None:
+        """Make and take room, and wait for it while a run that does not wait itself may give some back."""
+        with self._changed:
+            self._waiting.add(thread)
+            while self._shrink(self.budget - nbytes) > 0 and set(self._holders) - self._waiting:
+                self._changed.wait(1)  # a run that is stopped meanwhile notices it
+            self._waiting.discard(thread)
+            self._holders[thread] += 1
+            self._reserved[key] = nbytes
+
+    def _let_go(self, thread: int) -> None:
+        self._holders[thread] -= 1
+        self._holders += Counter()  # keeps those above zero
+        self._shrink(self.budget)
+        self._changed.notify_all()
+
+    def _shrink(self, budget: int) -> int:
+        """Drop what is not in use until `budget` bytes are left; returns what is still too much."""
+        excess = sum(model.nbytes for model in self._models.values()) + sum(self._reserved.values()) - budget
         for key, model in list(self._models.items()):
             if excess > 0 and not model.users:
                 excess -= model.nbytes
                 del self._models[key]
+        return excess
 
 
 def cache() -> ModelCache:
@@ -159,6 +229,18 @@ def cache() -> ModelCache:
 @functools.cache
 def _cache() -> ModelCache:
     return ModelCache(settings().cache_bytes)
+
+
+def _after_fork() -> None:
+    """A forked process has no threads that would ever give back the locks they held."""
+    global _creation, _first_call
+    _creation, _first_call = threading.Lock(), threading.Lock()
+    if _cache.cache_info().currsize:
+        _cache().after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextlib.contextmanager
@@ -178,17 +260,27 @@ def lend(name: str, weights: str, sources: Mapping[str, ModelSource]) -> Iterato
         yield model
 
 
+def compute_on(device: str) -> None:
+    """Let models of this process run on `device`, where the operator has set none.
+
+    On ZeroGPU torch sees a GPU that the app itself does not have; its workers do.
+    """
+    global _assigned
+    _assigned = device
+
+
 def default_device() -> torch.device:
-    """The device of the models: as set, else CUDA when there is one, else the CPU."""
-    return torch.device(settings().device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The device of the models: as set, as assigned to this process, else CUDA when there is one, else the CPU."""
+    return torch.device(settings().device or _assigned or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def load(entry: Entry, weights: str) -> LoadedModel:
+def load(entry: Entry, weights: str, device: torch.device | None = None) -> LoadedModel:
     """Create a model and fill in its weights.
 
     Args:
         entry: What to load.
         weights: "pretrained", or "random" for a fixed random initialisation.
+        device: Where to; None is the default device.
 
     Raises:
         ModelUnavailable: Too large, or its weights cannot be had.
@@ -208,7 +300,7 @@ def load(entry: Entry, weights: str) -> LoadedModel:
         if getattr(part, "inplace", False):
             # an activation that overwrites its input spoils what hooks have recorded
             part.inplace = False  # type: ignore[assignment]
-    device = default_device()
+    device = device or default_device()
     # 2 to 4 times faster on CPUs, same numbers
     module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     own = getattr(module, "pretrained_cfg", {})

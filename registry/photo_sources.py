@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import os
 import zipfile
 import zlib
@@ -119,18 +120,32 @@ def _expand(item: Any, number: int) -> Iterator[SetPhoto]:
     elif isinstance(item, bytes) and item.startswith(b"PK"):
         yield from _unzip(item, f"zip {number}")
     elif isinstance(item, bytes):
-        yield SetPhoto(f"photo {number}", lambda: item, version=hashlib.sha256(item).hexdigest())
+        yield SetPhoto(f"photo {number}", functools.partial(_same, item), version=hashlib.sha256(item).hexdigest())
     else:
         photo = item if isinstance(item, PhotoInput) else PhotoInput(decode(item, "files", settings().max_pixels))
-        yield SetPhoto(f"photo {number}", lambda: photo.picture, version=photo.sha256)
+        yield SetPhoto(f"photo {number}", functools.partial(_same, photo.picture), version=photo.sha256)
+
+
+def _same(item: T) -> T:
+    """What is loaded already. Named, as all that loads photos, so that a list of them can go to another process."""
+    return item
+
+
+class _Zip(zipfile.ZipFile):
+    """A zip that is read; another process opens it anew."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        super().__init__(io.BytesIO(source) if isinstance(source, bytes) else source)
+        self._source = source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Zip, (self._source,)
 
 
 def _unzip(source: Path | bytes, name: str) -> Iterator[SetPhoto]:
     """The entries of a zip. Nothing is unpacked to paths; a name is only a caption."""
-    import io
-
     try:
-        archive = zipfile.ZipFile(source if isinstance(source, Path) else io.BytesIO(source))
+        archive = _Zip(source)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         raise InvalidInput("files", name, "a zip of photos", "It is damaged, cut off or no zip.") from None
     version = _hash_file(source) if isinstance(source, Path) else hashlib.sha256(source).hexdigest()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import logging
 import os
 import platform
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +19,9 @@ import torch
 
 from . import catalogue, incidents, loading, photo_sources, ports
 from .containment import contained
-from .errors import Declined, InvalidInput, TechniqueFailed, TimmscopeError, did_you_mean
+from .errors import Declined, InvalidInput, OutOfMemory, TechniqueFailed, TimmscopeError, did_you_mean
 from .incidents import Incidents
+from .memory import free_memory, is_out_of_memory
 from .photo_sets import PhotoList
 from .photos import PhotoInput, decode
 from .plugins import plugins
@@ -29,6 +31,7 @@ from .technique import Parameter, Technique
 from .values import Outputs
 from .vision_model import VisionModel
 
+logger = logging.getLogger("timmscope.runs")
 LIBRARIES = ("torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
 
 
@@ -63,10 +66,30 @@ def stream(name: str | Technique, /, **inputs: Any) -> Iterator[Preview | Result
             it returns something other than it declares.
     """
     technique = name if isinstance(name, Technique) else plugins().technique(name)
-    given = validate(technique, inputs)
+    yield from execute(technique, validate(technique, inputs))
+
+
+def execute(
+    technique: Technique,
+    given: dict[str, Any],
+    seconds: float = float("inf"),
+    wanted: Callable[[], bool] = lambda: True,
+) -> Iterator[Preview | Result]:
+    """Run a technique whose inputs are checked, as `stream` does.
+
+    Args:
+        technique: The technique.
+        given: From `validate`.
+        seconds: How long it may take, where that is less than the time budget.
+        wanted: Whether anybody still waits for it; asked now and then, also in the midst of a step.
+
+    Raises:
+        TimmscopeError: As for `stream`; `Abandoned` when nobody waits for it.
+    """
     report = plugins().report(technique.plugin)
     blame = report.incidents if report else incidents.running.get() or Incidents(technique.plugin)
-    yield from contained(_run(technique, given), settings().time_budget, technique.title, blame)
+    seconds = min(seconds, settings().time_budget)
+    yield from contained(_run(technique, given), seconds, technique.title, blame, wanted)
 
 
 def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, None]:
@@ -81,11 +104,18 @@ def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, No
         arguments = call.arguments
         yield None
         outputs = Outputs()
-        with contextlib.closing(_steps(technique, arguments)) as steps:  # its hooks go before the model does
-            for outputs in steps:
-                _check(technique, outputs, complete=not technique.streams)
-                if technique.streams:
-                    yield Preview(technique, outputs, outputs.done, outputs.total)
+        while True:
+            try:
+                with contextlib.closing(_steps(technique, arguments)) as steps:  # its hooks go before the model does
+                    for outputs in steps:
+                        _check(technique, outputs, complete=not technique.streams)
+                        if technique.streams:
+                            yield Preview(technique, outputs, outputs.done, outputs.total)
+                break
+            except OutOfMemory:
+                if not (model and model.shrink_batches()):
+                    raise
+                logger.warning("%s of %s: out of memory, once more in smaller batches", technique.name, model.name)
         _check(technique, outputs, complete=True)
         recipe = make_recipe(technique, given, call, model)
     left_out = [note for value in given.values() if isinstance(value, PhotoList) for note in value.notes]
@@ -102,6 +132,13 @@ def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[Outputs
     except TimmscopeError:
         raise
     except (Exception, SystemExit) as error:  # whatever a plugin raises is its failure, and named as such
+        if is_out_of_memory(error):
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors
+            free_memory()
+            raise OutOfMemory(
+                f"The memory of this server is too small for {technique.title} with these inputs. Use a smaller model, "
+                "a smaller picture, or fewer things at once."
+            ) from error
         *_, frame = traceback.extract_tb(error.__traceback__)
         what = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
         incidents.report(f"{technique.title} failed: {what}", str(error))

@@ -9,7 +9,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,6 +63,7 @@ class Technique:
     sections: dict[str, str] = field(hash=False)
     streams: bool = False
     uses_model: bool = True
+    gpu_seconds: float | Callable[..., float] = 0
     plugin: str = ""
 
     @property
@@ -79,17 +80,41 @@ class Technique:
         """The first photo parameter, if there is one."""
         return next((p for p in self.own_parameters if isinstance(p.port, Photo)), None)
 
+    @property
+    def heavy(self) -> bool:
+        """Whether it waits in the queue of long runs: one that wants a GPU, or a synthesis."""
+        return bool(self.gpu_seconds) or self.family == "Synthesis"
+
+    def gpu_time(self, inputs: Mapping[str, Any]) -> float:
+        """Seconds of a GPU that a run with these inputs takes, all of them checked; 0 when it needs none."""
+        if not callable(self.gpu_seconds):
+            return self.gpu_seconds
+        return self.gpu_seconds(**{name: inputs[name] for name in inspect.signature(self.gpu_seconds).parameters})
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _installed, (self.name,)  # into another process goes the name: a decorated function cannot
 
-def technique(title: str, *, family: str, outputs: Sequence[Output]) -> Callable[[Callable[..., Any]], Technique]:
+
+def _installed(name: str) -> Technique:
+    from .plugins import plugins
+
+    return plugins().technique(name)
+
+
+def technique(
+    title: str, *, family: str, outputs: Sequence[Output], gpu_seconds: float | Callable[..., float] = 0
+) -> Callable[[Callable[..., Any]], Technique]:
     """Declare a technique.
 
     Args:
         title: Name as shown on the tab.
         family: One of `FAMILIES`.
         outputs: Output ports, in the order of the API.
+        gpu_seconds: How long a run takes on a GPU: a number, or a function of some of its parameters, such as
+            `lambda steps: 10 + steps / 20`. 0 is a light technique, which needs none.
 
     Returns:
         A decorator that turns the function into a `Technique`.
@@ -106,6 +131,7 @@ def technique(title: str, *, family: str, outputs: Sequence[Output]) -> Callable
         summary, sections, args = _read_docstring(name, function)
         parameters = _read_parameters(name, function, args)
         _check_outputs(name, outputs, {parameter.name for parameter in parameters})
+        _check_gpu_seconds(name, gpu_seconds, [parameter.name for parameter in parameters])
         return Technique(
             name=name,
             title=title,
@@ -117,6 +143,7 @@ def technique(title: str, *, family: str, outputs: Sequence[Output]) -> Callable
             sections=sections,
             streams=inspect.isgeneratorfunction(function),
             uses_model=any(p.name == "model" for p in parameters),
+            gpu_seconds=gpu_seconds,
         )
 
     return declare
@@ -190,6 +217,18 @@ def _check_outputs(name: str, outputs: Sequence[Output], parameters: set[str]) -
                 f"{', '.join(sorted(parameters))}"
             )
         seen.add(port.name)
+
+
+def _check_gpu_seconds(name: str, seconds: Any, parameters: Sequence[str]) -> None:
+    line = "write  gpu_seconds=10  or  gpu_seconds=lambda steps: 10 + steps / 20"
+    if callable(seconds):
+        if unknown := set(inspect.signature(seconds).parameters) - set(parameters):
+            raise DeclarationError(
+                f"technique {name}: gpu_seconds takes {', '.join(sorted(unknown))}, which is none of its parameters: "
+                f"{', '.join(parameters)}; {line}"
+            )
+    elif isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+        raise DeclarationError(f"technique {name}: gpu_seconds is {seconds!r}, no number of seconds; {line}")
 
 
 def _read_docstring(name: str, function: Callable[..., Any]) -> tuple[str, dict[str, str], dict[str, str]]:

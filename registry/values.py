@@ -38,6 +38,13 @@ class Drawn:
         """The picture."""
         return self._draw()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _drawn, (self.array,)  # into another process goes the picture, not what draws it
+
+
+def _drawn(array: Any) -> Drawn:
+    return Drawn(lambda: array)
+
 
 class Shown:
     """An array with a picture of its own, such as a heat map shown over the photo.

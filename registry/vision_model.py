@@ -6,6 +6,7 @@ The module imports no torch, so that a plugin's declarations import anywhere.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ class VisionModel:
         find_layers: Finds the layers and the default layer; slow the first time, so only when asked for.
         find_fingerprint: Hashes the network and its weights; likewise.
         activation_bytes: Memory that a backward pass keeps for one image, estimated; 0 when unknown.
+        largest_batch: Most images a backward pass may take.
+        granted: Most that was granted so far.
     """
 
     name: str
@@ -112,6 +115,8 @@ class VisionModel:
     find_layers: Callable[[], tuple[Mapping[str, Layer], str | None]]
     find_fingerprint: Callable[[], str]
     activation_bytes: int = 0
+    largest_batch: int = sys.maxsize
+    granted: int = 0
 
     @property
     def layers(self) -> Mapping[str, Layer]:
@@ -153,6 +158,7 @@ class VisionModel:
         from .settings import settings
 
         (height, width), limit = size or self.size, settings().activation_bytes
+        wanted = min(wanted, self.largest_batch)
         needed = self.activation_bytes * height * width // (self.size[0] * self.size[1])
         if needed > limit:
             raise Declined(
@@ -160,7 +166,16 @@ class VisionModel:
                 f"{width} pixels; here at most {limit / 2**30:.1f} GB are allowed (TIMMSCOPE_ACTIVATION_BYTES). Choose "
                 "a smaller model or a smaller picture."
             )
-        return min(wanted, limit // needed) if needed else wanted
+        granted = min(wanted, limit // needed) if needed else wanted
+        self.granted = max(self.granted, granted)
+        return granted
+
+    def shrink_batches(self) -> bool:
+        """Grant half as much as until now, after memory ran out; False where a batch is a single image already."""
+        if self.granted < 2:
+            return False
+        self.largest_batch, self.granted = self.granted // 2, 0
+        return True
 
     def see(self, photo: PhotoInput) -> Seen:
         """Put a photo through timm's own preprocessing: resize, centre crop (or squash), normalise."""

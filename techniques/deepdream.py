@@ -27,6 +27,7 @@ SMALLEST = 32  # side of the smallest octave, in pixels
 @technique(
     "DeepDream",
     family="Synthesis",
+    gpu_seconds=lambda octaves, steps: 8 + octaves * steps / 20,
     outputs=[Picture("image", "Dream"), Animation("animation", "How it came"), Curves("objective", "Objective")],
 )
 def deepdream(

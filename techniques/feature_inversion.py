@@ -24,6 +24,7 @@ RECIPE, DEPTHS = ("blocks.0", "blocks.2", "blocks.4"), (0, 0.35, 0.7)
 @technique(
     "Feature inversion",
     family="Synthesis",
+    gpu_seconds=lambda layers, steps: 8 + (len(layers) or 3) * steps / 20,
     outputs=[Gallery("reconstructions", "Reconstructions, layer by layer"), Curves("objective", "Objective")],
 )
 def feature_inversion(

@@ -30,6 +30,7 @@ LISTED = 3  # classes of each opinion in the table
 @technique(
     "Fooling",
     family="Synthesis",
+    gpu_seconds=lambda steps: 8 + steps / 20,
     outputs=[
         Picture("fooled", "Fooled"),
         Picture("difference", "Difference (grey is none)"),

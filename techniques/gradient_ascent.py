@@ -32,6 +32,7 @@ SHOWPIECE = "koala"  # the class when none is given
 @technique(
     "Gradient ascent",
     family="Synthesis",
+    gpu_seconds=lambda steps, seeds: 8 + steps * (3 + seeds) / 100,
     outputs=[
         Picture("image", "Best picture"),
         Scores("scores", "Scores"),

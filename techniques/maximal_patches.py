@@ -26,6 +26,7 @@ DEPTH = 2 / 3
 @technique(
     "Maximal patches",
     family="Activations",
+    gpu_seconds=lambda photos: 8 + len(photos) / 50,
     outputs=[
         Gallery("patches", "Patches, best first", columns=8),
         Table("ranking", "Ranking", ("photo", "unit", "rank", "number", "row", "column", "value")),

@@ -22,6 +22,7 @@ from timmscope import (
 @technique(
     "Nearest neighbours",
     family="Activations",
+    gpu_seconds=lambda photos: 8 + len(photos) / 50,
     outputs=[
         Gallery("feature_neighbors", "Nearest by the network's features", columns=3),
         Gallery("pixel_neighbors", "Nearest by pixels", columns=3),

@@ -25,6 +25,7 @@ CONTENT, CONTENT_DEPTH = ("blocks.3.0.bn1",), 0.6
 @technique(
     "Style transfer",
     family="Synthesis",
+    gpu_seconds=lambda steps: 8 + steps / 20,
     outputs=[Picture("image", "Content in the style"), Curves("losses", "Losses")],
 )
 def style_transfer(

@@ -13,6 +13,7 @@ SOURCE = 224  # side of the sample that the network sees, in pixels
 @technique(
     "Texture",
     family="Synthesis",
+    gpu_seconds=lambda steps: 8 + steps / 20,
     outputs=[Picture("texture", "Texture"), Curves("gram_loss", "Gram loss, layer by layer")],
 )
 def texture(

@@ -30,7 +30,12 @@ CANVAS = 192  # side of the synthetic picture, in pixels
 PATCHES = 9
 
 
-@technique("Unit sheet", family="Activations", outputs=[Gallery("sheet", "One unit, four ways", columns=2)])
+@technique(
+    "Unit sheet",
+    family="Activations",
+    gpu_seconds=lambda photos, steps: 8 + len(photos) / 50 + steps / 20,
+    outputs=[Gallery("sheet", "One unit, four ways", columns=2)],
+)
 def unit_sheet(
     model: VisionModel,
     image: Annotated[PhotoInput, Photo("Photo")],

@@ -104,7 +104,7 @@ def test_its_recipe_runs_again(technique, run):
 
 def lent_view():
     """The clean view that the next run would get, without making one."""
-    (model,) = [m for (name, _), m in loading.cache()._models.items() if name.startswith(f"{MODEL}.")]
+    (model,) = [m for (name, *_), m in loading.cache()._models.items() if name.startswith(f"{MODEL}.")]
     return [id(view) for view, _ in model.pool._clean], model
 
 

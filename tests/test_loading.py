@@ -230,3 +230,79 @@ def test_what_is_lent_knows_its_model():
         assert model.labels[281] == "tabby"
         assert model.classifies
         assert isinstance(model.module, nn.Module)
+
+
+def test_parallel_loads_of_different_models_keep_within_the_budget(monkeypatch):
+    """What is loaded and being loaded is weighed at every load, by eight threads that want five models in turn."""
+    cache, most = ModelCache(2 * TINY_BYTES), []
+    names = [entry(name) for name in "abcde"]
+    real = loading.load
+
+    def weighed(*args):
+        with cache._changed:
+            in_memory = sum(model.nbytes for model in cache._models.values())
+            most.append(in_memory + sum(cache._reserved.values()))
+        return real(*args)
+
+    monkeypatch.setattr(loading, "load", weighed)
+
+    def use(i: int) -> None:
+        with cache.get(names[i % 5], "pretrained") as model:
+            assert model.name == names[i % 5].name
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, range(60)))
+    assert len(most) >= 5
+    assert max(most) <= cache.budget
+    assert not cache._reserved
+    assert not cache._holders
+
+
+def test_runs_with_a_second_model_do_not_wait_for_each_other_for_ever():
+    cache = ModelCache(2 * TINY_BYTES)
+    both = threading.Barrier(2)
+
+    def use(first: str, second: str) -> str:
+        with cache.get(entry(first), "pretrained"):
+            both.wait(30)
+            with cache.get(entry(second), "pretrained") as model:
+                return model.name
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(use, "a", "c"), pool.submit(use, "b", "d")]
+        assert [future.result(60) for future in futures] == ["c", "d"]
+    assert sum(model.nbytes for model in cache._models.values()) <= cache.budget
+
+
+def test_a_model_for_which_memory_runs_out_is_an_answer(monkeypatch):
+    cache = ModelCache(10**9)
+
+    def exhausted(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loading, "load", exhausted)
+    with pytest.raises(timmscope.TimmscopeError, match="memory of this server is too small for tiny now"):
+        cache.get(entry(), "pretrained").__enter__()
+    monkeypatch.undo()
+    with cache.get(entry(), "pretrained") as model:
+        assert model.name == "tiny"
+
+
+def test_a_forked_process_keeps_the_models_and_none_of_the_locks():
+    cache = ModelCache(10**9)
+    with cache.get(entry(), "pretrained") as model, model._lock, cache._changed:
+        cache.after_fork()  # in the child nobody will ever give them back
+        assert model.users == 0
+        with cache.get(entry(), "pretrained") as again:
+            assert again is model
+            assert list(model.layers()[0]) == ["conv", "act", "classifier"]
+
+
+def test_a_model_is_copied_to_another_device_with_what_is_known_of_it():
+    model = load(entry(), "pretrained")
+    layers = model.layers()
+    other = model.copied_to(torch.device("meta"))
+    assert {parameter.device.type for parameter in other.module.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in model.module.parameters()} == {"cpu"}
+    assert other.layers() is layers
+    assert (other.name, other.device.type, other.users) == (model.name, "meta", 0)
