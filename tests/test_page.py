@@ -140,6 +140,16 @@ def test_a_long_run_shows_progress_and_stops(page):
     run(page, "saliency")  # a stopped run leaves nothing behind
 
 
+def test_a_synthesis_starts_with_samples_and_plots_its_losses(page, server):
+    page.goto(f"{server.url}/?technique=style_transfer&steps=12&size=64&style=grass.png")
+    expect_picture(page, "#photo")
+    page.locator("#style_transfer-style-gravel").click()
+    run(page, "style_transfer")
+    expect_picture(page, "#style_transfer-image", width=64)
+    expect(page.locator("#style_transfer-losses .mark-line").first).to_be_visible()
+    expect(page).to_have_url(re.compile("style=gravel.png"))
+
+
 def test_a_click_on_a_map_chooses_its_unit_and_runs_again(page):
     open_tab(page, "Activations", "Activation maps")
     run(page, "activation_maps")
