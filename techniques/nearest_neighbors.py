@@ -24,12 +24,12 @@ from timmscope import (
     family="Activations",
     gpu_seconds=lambda photos: 8 + len(photos) / 50,
     outputs=[
-        Gallery("feature_neighbors", "Nearest by the network's features", columns=3),
-        Gallery("pixel_neighbors", "Nearest by pixels", columns=3),
+        Gallery("feature_neighbors", "Nearest by the network's features", columns=5),
+        Gallery("pixel_neighbors", "Nearest by pixels", columns=5),
         Table(
             "distances",
-            "Distances and ranks in both spaces",
-            columns=("Photo", "Index", "Features: distance", "Rank", "Pixels: distance", "Rank"),
+            "Distance and rank by features, and by pixels",
+            columns=("Photo", "Index", "Features", "Rank", "Pixels", "Rank"),
         ),
     ],
 )
@@ -50,8 +50,8 @@ def nearest_neighbors(
     How it works:
         The penultimate features $f(I)$, which feed the classifier, are computed once for each photo of the set, and
         the photos $J$ with the smallest distance to yours are shown:
-        $$d(I, J) = 1 - \frac{f(I) \cdot f(J)}{\lVert f(I) \rVert\, \lVert f(J) \rVert} \quad \text{(cosine)}, \qquad
-        d(I, J) = \lVert f(I) - f(J) \rVert \quad \text{(Euclidean)}$$
+        $$d(I, J) = 1 - \frac{f(I) \cdot f(J)}{\lVert f(I) \rVert\, \lVert f(J) \rVert}$$
+        or, Euclidean, $\lVert f(I) - f(J) \rVert$.
         The right gallery does the same with the pixels that the network sees, from 0 to 1, each photo reduced to 32
         pixels on its longest side.
 
