@@ -279,7 +279,9 @@ def test_the_shell_completes(line, expected):
 def test_plugins_and_their_failures_are_listed(monkeypatch):
     report = timmscope.plugins().reports[0]
     monkeypatch.setattr(report, "failures", ["ImportError: no such thing"])
+    monkeypatch.setattr(timmscope.plugins().reports[1], "switched_off", True)
     text = done("plugins").stdout
+    assert "switched off by the operator" in text
     assert all(f"{r.name} {r.version}" in text for r in timmscope.plugins().reports)
     assert "failed: ImportError: no such thing" in text
 

@@ -102,6 +102,8 @@ def list_plugins() -> None:
         for kind, names in brought.items():
             if names:
                 click.echo(f"  {kind}: {', '.join(names)}")
+        if report.switched_off:
+            click.echo("  switched off by the operator")
         for failure in report.failures:
             click.secho(f"  failed: {failure}", fg="red")
 
