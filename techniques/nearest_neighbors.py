@@ -111,7 +111,7 @@ def gallery(model, image, photos, index, found, k: int) -> Captioned:
     for distance, i in zip(found[0][:k], found[1][:k]):
         photo = photos.photo(index.positions[i])
         pictures.append(as_seen(model, PhotoInput(photo.picture, photo.name, image.fit)))
-        captions.append(f"{distance:.2f}  {described(index, i)}")
+        captions.append(f"{distance:.2f}  {described(index, i).rpartition('/')[2]}")  # folders are in the table
     return Captioned(pictures, captions)
 
 
