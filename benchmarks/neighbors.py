@@ -15,14 +15,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 import timmscope
 from techniques.embedding_map import project
-from techniques.nearest_neighbors import in_rows
+from techniques.nearest_neighbors import in_rows, ranked
 
 ANIMALS = 398  # classes of ImageNet before this one are animals
-PERPLEXITY, SEED = 15.0, 0
+PERPLEXITY, SEEDS = 15.0, (0, 1, 2)
 MODEL = "tf_efficientnet_lite0"
 
 
@@ -46,29 +45,30 @@ def listed(folder: Path) -> timmscope.PhotoList:
 
 def agreement(vectors: np.ndarray, labels: np.ndarray, metric: str) -> float:
     """Share of photos whose nearest other photo has their label."""
-    order = NearestNeighbors(n_neighbors=2, metric=metric).fit(vectors).kneighbors(vectors, return_distance=False)
-    nearest = np.where(order[:, 0] == np.arange(len(vectors)), order[:, 1], order[:, 0])
+    orders = [ranked(vectors[i : i + 1], vectors, metric)[1] for i in range(len(vectors))]
+    nearest = np.array([order[order != i][0] for i, order in enumerate(orders)])
     return float((labels[nearest] == labels).mean())
 
 
 def main(folder: str) -> None:
     """Print one line a space."""
-    with timmscope.lend(MODEL) as model:
-        for step in timmscope.index_photos(model, listed(Path(folder))):
-            index = step.index
-    labels = np.array(index.labels)
-    counts = np.unique(labels, return_counts=True)[1]
-    chance = (counts * (counts - 1)).sum() / (len(labels) * (len(labels) - 1))
-    print(f"{len(labels)} photos, {MODEL}; chance {chance:.1%}")
-    for metric in ("cosine", "euclidean"):
-        print(f"features, {metric:9}     {agreement(index.values, labels, metric):.1%}")
-        print(f"pixels, {metric:9}       {agreement(in_rows(index.pixels), labels, metric):.1%}")
+    for fit in (False, True):
+        with timmscope.lend(MODEL) as model:
+            *_, step = timmscope.index_photos(model, listed(Path(folder)), fit=fit)
+        index, labels = step.index, np.array(step.index.labels)
+        counts = np.unique(labels, return_counts=True)[1]
+        chance = (counts * (counts - 1)).sum() / (len(labels) * (len(labels) - 1))
+        print(f"{len(labels)} photos, {'whole' if fit else 'centre crop'}, {MODEL}; chance {chance:.1%}")
+        for metric in ("centred", "cosine", "euclidean"):
+            print(f"  features, {metric:9}     {agreement(index.values, labels, metric):.1%}")
+            print(f"  pixels, {metric:9}       {agreement(in_rows(index.pixels), labels, metric):.1%}")
     for method in ("tsne", "pca"):
-        start = time.perf_counter()
-        positions, notes = project(index.values, method, PERPLEXITY, SEED)
-        took = time.perf_counter() - start
-        shown = agreement(positions, labels, "euclidean")
-        print(f"{method} plane               {shown:.1%}   ({took:.1f} s) {' '.join(notes)}")
+        for seed in SEEDS if method == "tsne" else (0,):
+            start = time.perf_counter()
+            positions, notes = project(index.values, method, PERPLEXITY, seed)
+            took = time.perf_counter() - start
+            shown = agreement(positions, labels, "euclidean")
+            print(f"{method} plane of whole photos, seed {seed}   {shown:.1%}   ({took:.1f} s) {' '.join(notes)}")
 
 
 if __name__ == "__main__":

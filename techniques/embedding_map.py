@@ -48,13 +48,14 @@ def embedding_map(
         thumbnails, colours of the points.
 
     How it works:
-        The penultimate features of each photo are projected to two dimensions. t-SNE turns distances into
-        probabilities $p_{ij}$ of being neighbours and looks for points $y_i$ whose own, with a heavy-tailed
-        distribution, are closest to them:
+        The penultimate features of each photo, squashed whole into the network's input, are projected to two
+        dimensions. t-SNE turns distances into probabilities $p_{ij}$ of being neighbours and looks for points $y_i$
+        whose own, with a heavy-tailed distribution, are closest to them:
         $$\min_y \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
         q_{ij} \propto \big(1 + \lVert y_i - y_j \rVert^2\big)^{-1}$$
-        It uses the cosine distance and starts at the PCA plane with a little noise. PCA is the plane with the most
-        variance. The grid gives each photo the cell that moves all together the least (optimal assignment).
+        It uses the cosine distance from the set's mean and starts at the PCA plane with a little noise. PCA is the
+        plane with the most variance. The grid gives each photo the cell that moves all together the least (optimal
+        assignment).
 
     How to read it:
         In t-SNE neighbourhoods mean something; distances between clusters, their sizes and the axes do not. A PCA
@@ -82,7 +83,7 @@ def embedding_map(
 
     from . import mosaic
 
-    for step in index_photos(model, photos):
+    for step in index_photos(model, photos, fit=True):
         yield Outputs().at(step.done, 2 * step.total)
     index, total = step.index, 2 * step.total
     sample = np.linspace(0, len(index) - 1, min(MOST, len(index))).round().astype(int)
@@ -130,13 +131,13 @@ def project(features, method: str, perplexity: float, seed: int):
 
 
 def neighbor_embedding(features, perplexity: float, seed: int):
-    """The t-SNE plane of the cosine distance, from `start`: the same bits for the same seed."""
+    """The t-SNE plane of the cosine distance from the mean, from `start`: the same bits for the same seed."""
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     tsne = TSNE(metric="cosine", init=start(features, seed), perplexity=perplexity, random_state=seed)
     with threadpool_limits(1, "openmp"):  # of this thread alone; sums over threads come in any order
-        return tsne.fit_transform(features)
+        return tsne.fit_transform(features - features.mean(0))
 
 
 def start(features, seed: int):

@@ -38,7 +38,7 @@ def nearest_neighbors(
     image: Annotated[PhotoInput, Photo("Photo")],
     photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
     k: Annotated[int, Number("Neighbours", 1, 48)] = 8,
-    metric: Annotated[str, Choice("Distance", ("cosine", "euclidean"))] = "cosine",
+    metric: Annotated[str, Choice("Distance", ("centred", "cosine", "euclidean"))] = "centred",
 ):
     r"""The photos of a set that are most like yours: for the network, and by their pixels, side by side.
 
@@ -50,8 +50,9 @@ def nearest_neighbors(
     How it works:
         The penultimate features $f(I)$, which feed the classifier, are computed once for each photo of the set, and
         the photos $J$ with the smallest distance to yours are shown:
-        $$d(I, J) = 1 - \frac{f(I) \cdot f(J)}{\lVert f(I) \rVert\, \lVert f(J) \rVert}$$
-        or, Euclidean, $\lVert f(I) - f(J) \rVert$.
+        $$d(I, J) = 1 - \frac{g(I) \cdot g(J)}{\lVert g(I) \rVert\, \lVert g(J) \rVert}, \qquad g = f - \bar f$$
+        with the mean $\bar f$ of the set: what all its photos share tells none apart, and would make a few of them
+        everybody's neighbours. "cosine" leaves the mean in; Euclidean is $\lVert f(I) - f(J) \rVert$.
         The right gallery does the same with the pixels that the network sees, from 0 to 1, each photo reduced to 32
         pixels on its longest side.
 
@@ -61,13 +62,14 @@ def nearest_neighbors(
         that the set holds nothing like yours. A photo that is in the set finds itself at distance 0.
 
     Source:
-        Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", section 6.1.
+        Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", section 6.1;
+        Suzuki et al. 2013, "Centering Similarity Measures to Reduce Hubs".
 
     Args:
         image: The photo whose neighbours are searched.
         photos: The photo set that is searched.
         k: How many neighbours, 1 to 48.
-        metric: Cosine compares directions and ignores lengths; Euclidean compares the values.
+        metric: centred compares directions from the set's mean, cosine those from zero; euclidean compares the values.
 
     Raises:
         Declined: The features are not finite.
@@ -100,6 +102,10 @@ def ranked(query, vectors, metric: str):
     """The vectors of a set, [n, d], from the nearest to the farthest: their distances [n] and indices [n]."""
     from sklearn.neighbors import NearestNeighbors
 
+    if metric == "centred":
+        mean, metric = vectors.mean(0), "cosine"
+        if (vectors != vectors[0]).any():  # else nothing would be left
+            query, vectors = query - mean, vectors - mean
     search = NearestNeighbors(n_neighbors=len(vectors), metric=metric, algorithm="brute").fit(vectors)
     distances, order = search.kneighbors(query)
     return distances[0], order[0]

@@ -40,13 +40,16 @@ def reference(image):
     return features.numpy(), pixels.numpy().ravel()
 
 
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("metric", ["centred", "cosine", "euclidean"])
 def test_distances_and_ranks_equal_scikit_learn_on_what_timm_computes(metric):
     vectors = [np.stack(part) for part in zip(*map(reference, PHOTOS))]
     rows = run(metric=metric, k=len(PHOTOS))["distances"]
     assert sorted(row[1] for row in rows) == list(range(len(PHOTOS)))
     for column, space, tolerance in ((2, vectors[0], 2e-4), (4, vectors[1], 5e-3)):  # pixels are kept as 8 bits
-        expected = pairwise_distances(space[2:3], space, metric)[0]
+        if metric == "centred":
+            expected = pairwise_distances((space - space.mean(0))[2:3], space - space.mean(0), "cosine")[0]
+        else:
+            expected = pairwise_distances(space[2:3], space, metric)[0]
         found = {row[1]: row[column] for row in rows}
         assert np.allclose([found[i] for i in range(len(PHOTOS))], expected, atol=tolerance * expected.max())
         ranks = {row[1]: row[column + 1] for row in rows}
