@@ -13,16 +13,17 @@ import pytest
 
 import timmscope
 
+from . import markdown
 from .serving import ROOT, serving
 
-GUIDE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+PAGE = "docs/plugins.md"
 SERVE, CLIENT = [("sh", "serve"), ("python", "client")]
+RUN = {("sh", ""), ("python", ""), ("python", "plugin"), SERVE, CLIENT}  # the kinds of blocks that are run here
 
 
-def blocks(kind: str, use: str = "") -> list[str]:
-    """The blocks of the guide of one kind and use, in order."""
-    return [code for language, what, code in BLOCKS if (language, what) == (kind, use)]
+def blocks(language: str, use: str = "") -> list[str]:
+    """The blocks of the guide of one kind, in order."""
+    return [block.code for block in markdown.blocks(PAGE) if block.kind == (language, use)]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_it_has_a_tab_an_endpoint_and_a_tool(author, followed, tmp_path):
         config = json.dumps(server.http.get("/../config").json())
         assert '"label": "Glow"' in config
         assert "glow" in [tool["name"] for tool in server.http.get("/mcp/schema").json()]
-        code = code.replace("http://127.0.0.1:7860", server.url) + "\nprint(recipe)"
+        code = code.replace(markdown.ADDRESS, server.url) + "\nprint(recipe)"
         done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True)
         assert done.stdout.strip().endswith("glow.json"), done.stderr
 
@@ -104,11 +105,4 @@ def test_the_plugins_in_the_guide_pass_the_check(index, tmp_path):
 
 
 def test_no_block_of_the_guide_is_left_out():
-    assert {(language, use) for language, use, _ in BLOCKS} == {
-        ("sh", ""),
-        ("python", ""),
-        ("python", "plugin"),
-        SERVE,
-        CLIENT,
-    }
-    assert len(BLOCKS) == GUIDE.count("\n```") // 2
+    assert {block.kind for block in markdown.blocks(PAGE)} == RUN
