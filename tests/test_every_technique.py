@@ -75,7 +75,7 @@ def test_its_arrays_are_as_declared(technique, run):
 
 def test_its_pictures_are_pngs_and_its_recipe_is_json(technique, run, tmp_path):
     result = run[1]
-    files = {file.name: file for file in result.save(tmp_path)}
+    files = {file.relative_to(tmp_path).as_posix(): file for file in result.save(tmp_path)}
     recipe = json.loads(files["recipe.json"].read_text())
     assert recipe == json.loads(json.dumps(result.recipe))
     assert recipe["technique"] == technique.name
