@@ -8,7 +8,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads spin too, and what is heavy runs in torch
 
 import importlib
-import logging
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
@@ -16,9 +15,6 @@ ASSETS = Path(__file__).parent / "assets"
 
 def main() -> None:
     """Build the page and serve it; host and port come from GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "mcp"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     # `registry` beside this file in a checkout, inside `timmscope` when installed
     web = importlib.import_module(f"{__package__}.registry.web" if __package__ else "registry.web")
     web.serve(ASSETS / "style.css")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,8 +27,12 @@ class Settings(BaseSettings):
     hub_patience: float = Field(default=1.5, gt=0, description="Seconds to wait for the hub's first answer.")
     disabled_plugins: str = Field(default="", description="Names of plugins that are not loaded, with commas between.")
     time_budget: float = Field(default=300, gt=0, description="Longest run, in seconds.")
-    parallel_runs: int = Field(default=2, gt=0, description="Runs at the same time; more wait in the queue.")
-    queue_size: int = Field(default=32, gt=0, description="Runs that may wait; more are turned away.")
+    parallel_runs: int = Field(default=2, gt=0, description="Light runs at the same time; more wait in their queue.")
+    heavy_runs: int = Field(
+        default=1, gt=0, description="Heavy runs at the same time, in a queue of their own; always 1 on a CUDA machine."
+    )
+    queue_size: int = Field(default=32, gt=0, description="Runs that may wait in each queue; more are turned away.")
+    gpu_seconds: float = Field(default=120, gt=0, description="Most GPU time that a run asks of ZeroGPU, in seconds.")
     max_photos: int = Field(default=10_000, gt=0, description="Most photos of a set.")
     photo_folders: str = Field(default="", description="Folders of photos that anyone may use, as a PATH is written.")
     data_set_bytes: int = Field(default=2**30, gt=0, description="Most that is fetched of one hub data set, in bytes.")
@@ -35,6 +40,12 @@ class Settings(BaseSettings):
     cache_folder: str = Field(default="", description="Where indexes of photo sets are kept; empty: the user's cache.")
     index_bytes: int = Field(default=2**30, gt=0, description="Disk for indexes of photo sets, in bytes.")
     upload_bytes: int = Field(default=25 * 2**20, gt=0, description="Largest upload, in bytes.")
+    temporary_bytes: int = Field(
+        default=4 * 2**30, gt=0, description="Disk for uploads and results, in bytes; the oldest files go."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Lines of the log: text for people, or json with one object a line."
+    )
 
     @functools.cached_property
     def folders(self) -> dict[str, Path]:

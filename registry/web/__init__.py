@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+SESSIONS = 200  # whose state is kept; each takes about a megabyte, and every call over HTTP makes one
+
 
 def serve(style: Path) -> None:
     """Build the page and serve it, with its HTTP API and MCP server, until interrupted.
@@ -12,13 +14,23 @@ def serve(style: Path) -> None:
     Args:
         style: The style sheet.
     """
-    from ..incidents import attribute_output
-    from ..settings import settings
-    from .answers import refuse_name, refuse_parameters
-    from .page import HEAD, build, theme
+    from . import dispatch  # isort: skip  # first: on ZeroGPU its package comes before anything touches CUDA
+    from fastapi.exceptions import RequestValidationError
+    from starlette.middleware import Middleware
 
+    from ..incidents import attribute_output
+    from ..logs import start_logging
+    from ..settings import settings
+    from . import health
+    from .page import HEAD, build, theme
+    from .refusals import Refusals, refuse_body, refuse_name, refuse_parameters
+    from .temporary import sweep_always
+
+    start_logging()
     attribute_output()
     page = build()
+    dispatch.preload()
+    sweep_always()
     page.launch(
         theme=theme(),
         css_paths=style,
@@ -27,8 +39,17 @@ def serve(style: Path) -> None:
         show_error=False,
         enable_monitoring=False,
         run_history=False,
+        state_session_capacity=SESSIONS,
         max_file_size=settings().upload_bytes,
-        app_kwargs={"exception_handlers": {TypeError: refuse_parameters, KeyError: refuse_name}},
+        app_kwargs={
+            "exception_handlers": {
+                TypeError: refuse_parameters,
+                KeyError: refuse_name,
+                RequestValidationError: refuse_body,
+            },
+            "middleware": [Middleware(Refusals)],
+            "routes": [health.route(lambda: page)],
+        },
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
     )

@@ -4,67 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from fastapi import Request
-from fastapi.responses import JSONResponse
 
-from ..errors import InvalidInput, TechniqueFailed, TimmscopeError, did_you_mean, shown
-from ..plugins import plugins
+from ..errors import TechniqueFailed, TimmscopeError, shown
+from .runs import new_request
 
 logger = logging.getLogger("timmscope.web")
+INTERNAL = "Internal error"
 MARKUP = str.maketrans({"<": "‹", ">": "›"})  # messages repeat what was given, and pages show messages as HTML
 
 
 @contextlib.contextmanager
-def answered() -> Iterator[None]:
-    """Turn what is raised in the block into an answer: the error's own text, or an incident number."""
+def answered() -> Iterator[str]:
+    """Turn what is raised in the block into an answer: the error's own text, or the request's id, which is yielded."""
+    request = new_request()
     try:
-        yield
+        yield request
     except gr.Error:
         raise
     except TechniqueFailed as error:
-        incident = uuid.uuid4().hex[:8]
-        logger.exception("incident %s", incident)
+        logger.exception("incident %s", request)
         raise gr.Error(
-            f"{error} The server's log has the details, under {incident}.".translate(MARKUP), print_exception=False
+            f"{error} The server's log has the details, under {request}.".translate(MARKUP), print_exception=False
         ) from None
     except TimmscopeError as error:
         raise gr.Error(str(error).translate(MARKUP), print_exception=False) from None
     except Exception:
-        incident = uuid.uuid4().hex[:8]
-        logger.exception("incident %s", incident)
+        logger.exception("incident %s", request)
         raise gr.Error(
-            f"Internal error {incident}. This is a fault of the server, not of your input; its log has the details.",
+            f"{INTERNAL} {request}. This is a fault of the server, not of your input; its log has the details.",
             print_exception=False,
         ) from None
-
-
-async def refuse_name(request: Request, error: Exception) -> JSONResponse:
-    """Answer a call of an endpoint that does not exist, on which Gradio itself stumbles, with 404 and what is close."""
-    name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
-    logger.info("unknown endpoint %s: %s", name, error)
-    refused = InvalidInput(
-        "endpoint", name, "one of those of /gradio_api/info", did_you_mean(name, plugins().techniques)
-    )
-    return JSONResponse({"detail": str(refused).translate(MARKUP)}, status_code=404)
-
-
-async def refuse_parameters(request: Request, error: Exception) -> JSONResponse:
-    """Answer a call with unknown named parameters, on which Gradio itself stumbles, with 422 and their names."""
-    name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
-    logger.info("malformed call of %s: %s", name, error)
-    technique = plugins().techniques.get(name)
-    expected = ", ".join(p.name for p in technique.parameters) if technique else "those of /gradio_api/info"
-    try:
-        given = [key for key in await request.json() if technique and key not in {p.name for p in technique.parameters}]
-    except ValueError:
-        given = []
-    unknown = f"got {', '.join(shown(key) for key in given[:5])}, " if given else ""
-    return JSONResponse({"detail": f"parameters: {unknown}expected {expected}."}, status_code=422)
 
 
 class Page(gr.Blocks):
@@ -72,6 +45,25 @@ class Page(gr.Blocks):
 
     def get_block_name(self) -> str:
         return "blocks"
+
+    async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Call a function; whatever Gradio itself stumbles on is an answer too."""
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        if not function.fn:
+            raise gr.Error(
+                "fn_index: got a function that only a browser has, expected one of the server.", print_exception=False
+            )
+        try:
+            return await super().process_api(block_fn, *args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:  # the functions' own errors are answers already
+            logger.info("malformed call of %s: %s: %s", function.name, type(error).__name__, shown(error))
+            raise gr.Error(
+                "The call was refused: its values or its event are not what the page sends. "
+                "The endpoints for programs are those of /gradio_api/info.",
+                print_exception=False,
+            ) from None
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Refuse a call with too few values, naming the parameters."""
@@ -92,7 +84,7 @@ class Page(gr.Blocks):
         except gr.Error:
             raise
         except Exception as error:
-            logger.info("malformed input: %s: %s", type(error).__name__, error)
+            logger.info("malformed input: %s: %s", type(error).__name__, shown(error))
         # Only files are looked at before the registry sees the values.
         names = getattr(block_fn.fn, "parameter_names", [])
         files = [n for n, value in zip(names, inputs) if isinstance(value, (dict, list))] or ["data"]

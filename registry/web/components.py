@@ -6,11 +6,8 @@ input components here hand over what came, unchecked, and the registry checks ev
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from ..result import Result
 from ..settings import settings
 from ..technique import Parameter
 from . import drawings
+from .temporary import cached
 
 
 def unchecked(component: gr.components.Component) -> Any:
@@ -172,20 +170,6 @@ def uploaded_file(name: str, record: Any, expected: str) -> str:
             name, Path(path).name, "an uploaded file", "Upload the file first (POST /gradio_api/upload)."
         )
     return path
-
-
-def cached(data: bytes, name: str) -> str:
-    """Write a file that the server may serve, and return its path; Gradio deletes it later.
-
-    Equal files share a path, and one of them may be on its way to a reader: it is replaced whole, never rewritten.
-    """
-    folder = Path(get_upload_folder()) / hashlib.sha256(data).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(unfinished, folder / name)
-    return str(folder / name)
 
 
 def api_output(port: ports.Output) -> gr.components.Component:

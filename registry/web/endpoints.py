@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
 from ..result import Result
-from ..runner import stream
-from ..settings import settings
 from ..technique import Technique
 from .answers import answered
 from .components import api_input, api_output, files, read, shown
+from .dispatch import stream
+from .runs import noted, queued
 
 PREVIEW_SECONDS = 1.0  # between previews on an endpoint; each costs the encoding of its pictures
 
@@ -29,8 +28,7 @@ def add_endpoint(technique: Technique) -> None:
         inputs,
         outputs,
         api_name=technique.name,
-        concurrency_id="runs",
-        concurrency_limit=settings().parallel_runs,
+        **queued(technique),
     )
 
 
@@ -38,15 +36,11 @@ def handler(technique: Technique) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """The function behind an endpoint, with the technique's name, parameters and documentation."""
 
     def run(*values: Any) -> Iterator[tuple[Any, ...]]:
-        with answered():
-            inputs = {p.name: read(p, value) for p, value in zip(technique.parameters, values)}
-            last = time.monotonic()
-            for step in stream(technique.name, **inputs):
-                if isinstance(step, Result):
-                    yield (*_row(technique, step.outputs), *files(step))
-                elif time.monotonic() - last >= PREVIEW_SECONDS and step.done < step.total:
-                    yield (*_row(technique, step.outputs), None, None)
-                    last = time.monotonic()
+        given = dict(zip([p.name for p in technique.parameters], values))
+        with answered() as request, noted(request, technique, given.get("model", "")) as going:
+            inputs = {p.name: read(p, given[p.name]) for p in technique.parameters if p.name in given}
+            for step in stream(going, inputs, PREVIEW_SECONDS):
+                yield (*_row(technique, step.outputs), *(files(step) if isinstance(step, Result) else (None, None)))
 
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     run.__name__ = run.__qualname__ = technique.name

@@ -9,13 +9,14 @@ import gradio as gr
 
 from .. import catalogue, loading
 from ..plugins import Plugins, plugins
-from ..ports import Photo, Targets
+from ..ports import Photo, Target, Targets
 from ..settings import settings
 from ..technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
 from . import links, plugins_page, samples
 from .answers import Page, answered
 from .components import photo_input, read_photo, unchecked
 from .endpoints import add_endpoint
+from .runs import bound_queue
 from .tab import Shared, Tab
 
 TITLE = "timmscope"
@@ -67,7 +68,8 @@ def build() -> Page:
             for technique in found.techniques.values():
                 add_endpoint(technique)
         _connect(page, side, shared, prediction, line, tabs, families, inner)
-    page.queue(max_size=settings().queue_size, default_concurrency_limit=settings().parallel_runs)
+    page.queue(max_size=None, default_concurrency_limit=settings().parallel_runs, api_open=False)
+    bound_queue(page)
     return page
 
 
@@ -106,7 +108,7 @@ def _connect(
     def look(photo: Any, model: Any, weights: Any, fit: Any, target: Any) -> tuple[Any, Any]:
         """What the model says of the photo, and the line above the tabs."""
         with answered():
-            MODEL.port.check("model", model)
+            _check(model, weights, fit, target)
             if not photo:
                 return None, _line(model, weights, "no photo yet")
             seen = read_photo("image", photo)
@@ -120,7 +122,7 @@ def _connect(
     def choices(model: Any, weights: Any) -> list[Any]:
         """The classes and layers to choose from."""
         with answered():
-            MODEL.port.check("model", model)
+            _check(model, weights)
             with loading.lend(model, weights, plugins().model_sources) as lent:
                 classes = [("top prediction", ""), *((label, label) for label in lent.labels.short)]
                 layers = [(layer.title, name) for name, layer in lent.layers.items() if layer.grid]
@@ -178,6 +180,13 @@ def _connect(
         trigger_mode="always_last",
         **hidden,
     )
+
+
+def _check(model: Any, weights: Any, fit: Any = False, target: Any = "") -> None:
+    """Check the shared controls, whose functions anyone can call; raises `InvalidInput`."""
+    for parameter, value in ((MODEL, model), (WEIGHTS, weights), (FIT, fit)):
+        parameter.port.check(parameter.name, value)
+    Target("Class").check("target", target)
 
 
 def _line(model: str, weights: str, rest: str) -> str:

@@ -12,7 +12,7 @@ from .. import render
 from ..photos import decode
 from ..plugins import plugins
 from ..runner import sample
-from .components import cached
+from .temporary import cached
 
 FIRST = "chelsea"
 THUMBNAIL = 96  # pixels
@@ -22,8 +22,8 @@ def sample_file(name: str) -> str:
     """A sample photo as a file the server may serve."""
     source = sample(name)
     if isinstance(source, Path):
-        return cached(source.read_bytes(), f"{name}{source.suffix}")
-    return cached(render.png(decode(source)), f"{name}.png")
+        return cached(source.read_bytes(), f"{name}{source.suffix}", keep=True)
+    return cached(render.png(decode(source)), f"{name}.png", keep=True)
 
 
 def chosen_file(name: str, otherwise: str) -> str | None:
@@ -44,4 +44,4 @@ def sample_buttons(photo: Any, prefix: str = "sample") -> None:
 def _thumbnail(name: str) -> str:
     picture = decode(sample(name))
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    return cached(render.png(picture), f"{name}-thumbnail.png")
+    return cached(render.png(picture), f"{name}-thumbnail.png", keep=True)

@@ -26,13 +26,13 @@ from ..ports import (
     Targets,
 )
 from ..result import Preview, Result
-from ..runner import stream
-from ..settings import settings
 from ..technique import FIT, MODEL, WEIGHTS, Parameter, Technique
 from ..values import Captioned
 from . import calls, links
 from .answers import answered
 from .components import files, is_wall, notes, page_input, page_output, read, shown, status
+from .dispatch import stream
+from .runs import Run, noted, queued, stop
 from .samples import sample_buttons
 
 PREVIEW_SECONDS = 0.3
@@ -169,8 +169,7 @@ class Tab:
             "outputs": outputs,
             "show_progress": "hidden",
             "api_visibility": "undocumented",
-            "concurrency_id": "runs",
-            "concurrency_limit": settings().parallel_runs,
+            **queued(self.technique),
         }
         # "once" still holds for a moment after a stop; the button itself is switched off
         event = self.run_button.click(**how, api_name=f"page_{self.technique.name}", trigger_mode="multiple")
@@ -189,6 +188,7 @@ class Tab:
         for event in events:
             event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
         stopped = self.stop_button.click(None, None, None, cancels=events)
+        self.stop_button.click(self._stop, None, None, queue=False, api_visibility="private")
         idle = [self.run_button, self.stop_button, self.status]
         stopped.then(lambda: self._idle("Stopped."), None, idle, queue=False, api_visibility="private")
 
@@ -203,26 +203,31 @@ class Tab:
             self.stop_button: gr.Button(interactive=True),
             self.status: status("Working ..."),
         }
+        given = dict(zip([p.name for p in self.technique.parameters], values))
         try:
-            with answered():
-                yield from self._steps(request, target, dict(zip([p.name for p in self.technique.parameters], values)))
+            with (
+                answered() as number,
+                noted(number, self.technique, given.get("model", ""), request.session_hash or "") as run,
+            ):
+                yield from self._steps(run, request, target, given)
         except gr.Error as error:
             yield self._idle(error.message)  # stays when the toast has gone
             raise
 
-    def _steps(self, request: gr.Request, target: Any, given: dict[str, Any]) -> Iterator[dict[Any, Any]]:
+    def _stop(self, request: gr.Request) -> None:
+        """Gradio stops a run at its next preview; this stops it in the midst of a step."""
+        stop(request.session_hash or "", self.technique.name)
+
+    def _steps(self, run: Run, request: gr.Request, target: Any, given: dict[str, Any]) -> Iterator[dict[Any, Any]]:
         for parameter in self.technique.own_parameters:  # no classes chosen in the tab: explain the shared one
             if isinstance(parameter.port, Targets) and not given[parameter.name] and target:
                 given[parameter.name] = [target]
         inputs = {p.name: read(p, given[p.name]) for p in self.technique.parameters}
-        start = last = time.monotonic()
-        for step in stream(self.technique.name, **inputs):
-            now = time.monotonic()
+        for step in stream(run, inputs, PREVIEW_SECONDS):
             if isinstance(step, Result):
-                yield self._finished(step, given, now - start, request)
-            elif now - last >= PREVIEW_SECONDS and step.done < step.total:
+                yield self._finished(step, given, time.monotonic() - run.start, request)
+            else:
                 yield self._preview(step)
-                last = time.monotonic()
 
     def _preview(self, step: Preview) -> dict[Any, Any]:
         done = status(f"Step {step.done} of {step.total}", step.done, step.total)
@@ -256,7 +261,8 @@ def _picker(name: str) -> Callable[..., Any]:
 
     def picked(choices: dict[str, list[Any]], event: gr.SelectData) -> Any:
         values = choices.get(name, [])
-        return values[event.index] if event.index < len(values) else gr.skip()
+        known = isinstance(event.index, int) and 0 <= event.index < len(values)  # anyone can send an event
+        return values[event.index] if known else gr.skip()
 
     return picked
 

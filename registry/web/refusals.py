@@ -1,0 +1,90 @@
+"""Calls that are refused before any function sees them, where Gradio itself would stumble: 404 or 422, and why."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import InvalidInput, did_you_mean, shown
+from ..plugins import plugins
+from .answers import INTERNAL, MARKUP
+
+DIRECT = ("/gradio_api/run/", "/gradio_api/api/")  # calls that do not go through the queue
+EVENTS = ("/gradio_api/queue/data", "/gradio_api/call/")
+DETAIL = 200  # characters of each thing that is wrong with a body
+logger = logging.getLogger("timmscope.web")
+
+
+async def refuse_name(request: Request, error: Exception) -> JSONResponse:
+    """Answer a call of an endpoint that does not exist, on which Gradio itself stumbles, with 404 and what is close."""
+    name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
+    logger.info("unknown endpoint %s: %s", shown(name), shown(error))
+    expected, close = "one of those of /gradio_api/info", did_you_mean(name, plugins().techniques)
+    return _answer(str(InvalidInput("endpoint", name, expected, close)), 404)
+
+
+async def refuse_parameters(request: Request, error: Exception) -> JSONResponse:
+    """Answer a call with unknown named parameters, on which Gradio itself stumbles, with 422 and their names."""
+    name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
+    logger.info("malformed call of %s: %s", shown(name), shown(error))
+    if name == "upload":
+        return _answer("files: got a part of a form without a file name, expected files.", 422)
+    technique = plugins().techniques.get(name)
+    expected = ", ".join(p.name for p in technique.parameters) if technique else "those of /gradio_api/info"
+    try:
+        given = [key for key in await request.json() if technique and key not in {p.name for p in technique.parameters}]
+    except ValueError:
+        given = []
+    unknown = f"got {', '.join(shown(key) for key in given[:5])}, " if given else ""
+    return _answer(f"parameters: {unknown}expected {expected}.", 422)
+
+
+async def refuse_body(request: Request, error: Exception) -> JSONResponse:
+    """Answer a malformed body with 422 and what is wrong with it; it is not repeated, since it may be of any size."""
+    problems = error.errors()[:3] if isinstance(error, RequestValidationError) else []
+    logger.info("malformed body of %s: %s", shown(request.url.path), [problem["type"] for problem in problems])
+    texts = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"[:DETAIL] for problem in problems)
+    return _answer("; ".join(texts) or "malformed", 422)
+
+
+def _answer(detail: str, status: int) -> JSONResponse:
+    # Python's strings may hold what no encoding can write, such as half of a surrogate pair.
+    return JSONResponse({"detail": detail.encode("utf-8", "replace").decode().translate(MARKUP)}, status)
+
+
+class Refusals:
+    """Lets refusals end as what they are.
+
+    Gradio answers a refused direct call with 500, and breaks the connection of a stream that nobody waits for.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        start: Message | None = None
+
+        async def corrected(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                start = message  # what was wrong is in the body, which comes next
+                return
+            if start is not None:
+                body = message.get("body", b"")
+                refused = b'"error"' in body and INTERNAL.encode() not in body
+                await send({**start, "status": 422} if refused else start)
+                start = None
+            await send(message)
+
+        try:
+            await self.app(scope, receive, corrected if path.startswith(DIRECT) else send)
+        except RuntimeError as error:
+            if not path.startswith(EVENTS) or not isinstance(error.__cause__, HTTPException):
+                raise
+            logger.info("no events: %s", shown(error.__cause__))  # the stream's last event says so too
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
