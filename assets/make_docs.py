@@ -195,10 +195,10 @@ def block(language: str, code: str) -> str:
 
 
 def formulas(text: str) -> str:
-    """Text with each displayed formula in a paragraph of its own, on one line, as GitHub shows it."""
+    """Text with a line for each paragraph and item, and displayed formulas in paragraphs of their own, as on GitHub."""
     parts = re.split(r"\s*\$\$(.*?)\$\$[ \t]*\n?", text, flags=re.DOTALL)
     parts[1::2] = [f"\n\n$$\n{unwrapped(formula)}\n$$\n\n" for formula in parts[1::2]]
-    return "".join(parts).strip()
+    return re.sub(r"(?<=[^\n$])\n(?=[^\n$*-])", " ", "".join(parts)).strip()
 
 
 def unwrapped(text: str) -> str:
