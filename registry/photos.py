@@ -65,6 +65,8 @@ def decode(source: Any, parameter: str = "image", max_pixels: int = 40_000_000) 
         picture = _open(source, parameter)
         width, height = picture.size
         given = f"{width} x {height} pixels"
+        if not width * height:
+            raise InvalidInput(parameter, given, "at least one pixel")
         if width * height > max_pixels:
             raise InvalidInput(parameter, given, f"at most {max_pixels:,} pixels", "Scale the photo down first.")
         if max(width, height) > MAX_ASPECT * min(width, height):
@@ -150,15 +152,19 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     from PIL import Image
 
     if picture.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        values = np.asarray(picture).astype(np.float64)
-        values = np.nan_to_num(values, posinf=0, neginf=0)
+        values = np.asarray(picture)
+        if picture.mode == "F":
+            values = np.nan_to_num(values, posinf=0, neginf=0)
         if picture.mode == "F" and values.max() <= 1:
             scale = 255.0
         elif values.max() > 255 or picture.mode.startswith("I;16"):
             scale = 255 / 65535
         else:
             scale = 1.0
-        picture = Image.fromarray((values * scale).clip(0, 255).round().astype(np.uint8))
+        scaled = np.empty(values.shape, np.uint8)
+        for row, out in zip(values, scaled):  # row by row: a large photo would take gigabytes as float64
+            out[:] = (row.astype(np.float64) * scale).clip(0, 255).round()
+        picture = Image.fromarray(scaled)
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

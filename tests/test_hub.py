@@ -188,6 +188,7 @@ def test_what_cannot_be_had_is_said(hub, load, architecture, files, message):
         ("test_efficientnet", lambda data: data[:1000]),
         ("test_efficientnet_ln", lambda _: b"<html>not found</html>"),
         ("test_efficientnet_gn", lambda _: b""),
+        ("test_nfnet", lambda _: pickle.dumps({"weights": [1]})),
     ],
 )
 def test_a_damaged_file_is_removed_and_the_next_try_is_good(hub, load, architecture, damage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -205,3 +206,20 @@ def test_identity_is_size_and_pixels():
     hashes = {PhotoInput(picture).sha256 for picture in (wide, tall, other)}
     assert len(hashes) == 3
     assert PhotoInput(wide.copy(), "another name", fit=True).sha256 in hashes
+
+
+def test_a_photo_without_a_pixel_is_refused():
+    for shape in ((0, 0, 3), (0, 0)):
+        with pytest.raises(InvalidInput, match="'0 x 0 pixels', expected at least one pixel"):
+            decode(np.zeros(shape, np.uint8))
+
+
+def test_a_large_deep_photo_takes_no_gigabytes():
+    """Its 16 bits are scaled row by row; whole, a photo of the largest size would take 1.3 GB."""
+    data = encoded(np.full((2000, 2000), 30_000, np.uint16), "PNG")
+    tracemalloc.start()
+    picture = decode(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert picture.getpixel((9, 9)) == (117, 117, 117)
+    assert peak < 8 * 2000 * 2000
