@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 SESSIONS = 200  # whose state is kept; each takes about a megabyte, and every call over HTTP makes one
 
@@ -25,6 +24,7 @@ def serve(style: Path) -> None:
     from .page import HEAD, build, theme
     from .refusals import Refusals, refuse_body, refuse_name, refuse_parameters
     from .temporary import sweep_always
+    from .tools import mend
 
     start_logging()
     attribute_output()
@@ -53,21 +53,5 @@ def serve(style: Path) -> None:
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
     )
-    _unwrap_tool_results(page)
+    mend(page.mcp_server_obj)
     page.block_thread()
-
-
-def _unwrap_tool_results(page: Any) -> None:
-    """Let MCP clients receive pictures as pictures.
-
-    Gradio 6.31 puts all outputs of a queued endpoint into one more list when the client asks for no progress,
-    and then sends that list as text.
-    """
-    server = page.mcp_server_obj
-    postprocess = server.postprocess_output_data
-
-    def unwrapped(data: Any, root_url: str) -> Any:
-        wrapped = len(data) == 1 and isinstance(data[0], (list, tuple))
-        return postprocess(list(data[0]) if wrapped else data, root_url)
-
-    server.postprocess_output_data = unwrapped
