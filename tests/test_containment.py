@@ -8,7 +8,7 @@ import pytest
 
 from registry.containment import contained
 from registry.incidents import Incidents, running
-from timmscope import OutOfTime
+from timmscope import OutOfTime, TimmscopeError
 
 
 def threads() -> list[str]:
@@ -133,3 +133,30 @@ def test_a_step_that_comes_too_late_is_not_shown():
 
     with pytest.raises(OutOfTime):
         list(contained(steps(), 0.1, "Toy", Incidents("toy")))
+
+
+def test_a_run_that_nobody_waits_for_ends_in_the_midst_of_a_step():
+    going, ended, wanted = threading.Event(), threading.Event(), [True]
+
+    def steps():
+        yield None
+        try:
+            while True:
+                going.set()
+        finally:
+            ended.set()
+        yield 1
+
+    def leave():
+        assert going.wait(10)
+        wanted[0] = False
+
+    client = threading.Thread(target=leave)
+    client.start()
+    blame = Incidents("toy")
+    with pytest.raises(TimmscopeError, match="Nobody waits"):
+        next(contained(steps(), 60, "Toy", blame, lambda: wanted[0]))
+    client.join()
+    assert ended.wait(10)
+    assert list(blame) == []
+    assert threads() == []

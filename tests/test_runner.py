@@ -7,10 +7,12 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import timmscope
 from registry import runner
+from registry.errors import OutOfMemory
 from registry.plugins import plugins
 from registry.result import BrokenOutput
 from registry.settings import Settings
@@ -142,3 +144,36 @@ def test_technique_names_have_close_matches():
 def test_one_line_of_text_is_not_a_list_of_letters():
     with pytest.raises(InvalidInput, match="targets: got 'xyz'"):
         timmscope.run("grad_cam", image=CHELSEA, targets="xyz")
+
+
+def small_memory(monkeypatch, largest: int):
+    """Saliency in a memory in which a backward pass takes `largest` images, and the batches that were tried."""
+    tried = []
+    real = timmscope.VisionModel.logits
+
+    def logits(self, images):
+        tried.append(len(images))
+        if len(images) > largest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, images)
+
+    monkeypatch.setattr(timmscope.VisionModel, "logits", logits)
+    return tried
+
+
+def test_out_of_memory_smaller_batches_are_tried(monkeypatch):
+    inputs = {"image": CHELSEA, "samples": 8, "model": "test_convnext", "weights": "random"}
+    expected = timmscope.run("saliency", **inputs)
+    tried = small_memory(monkeypatch, 3)
+    result = timmscope.run("saliency", **inputs)
+    assert max(tried) > 3, "it was tight"
+    assert tried[-1] <= 3
+    np.testing.assert_allclose(result.arrays["heatmap"], expected.arrays["heatmap"], rtol=1e-3, atol=1e-5)
+
+
+def test_out_of_memory_for_one_image_is_an_answer(monkeypatch):
+    small_memory(monkeypatch, 0)
+    with pytest.raises(OutOfMemory, match="The memory of this server is too small for Saliency with these inputs"):
+        timmscope.run("saliency", image=CHELSEA, samples=8, model="test_convnext", weights="random")
+    monkeypatch.undo()
+    assert timmscope.run("saliency", image=CHELSEA, samples=2, model="test_convnext", weights="random")

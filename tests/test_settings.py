@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from assets import make_settings
 from registry.settings import Settings
 
 
@@ -34,3 +35,8 @@ def test_folders_are_known_by_their_names(monkeypatch, tmp_path):
 
 def test_each_says_what_it_is_for():
     assert all(len(field.description) > 20 for field in Settings.model_fields.values())
+
+
+def test_the_table_for_operators_is_as_the_settings_are():
+    assert make_settings.written() == make_settings.table(), "run  python -m assets.make_settings"
+    assert all(f"`TIMMSCOPE_{name.upper()}`" in make_settings.table() for name in Settings.model_fields)

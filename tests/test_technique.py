@@ -150,3 +150,39 @@ def test_a_gallery_selects_only_a_parameter_that_there_is():
         timmscope.technique("Wall", family="Activations", outputs=[timmscope.Gallery("maps", "Maps", selects="unit")])(
             wall
         )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "part"),
+    [
+        (-1, "gpu_seconds is -1, no number of seconds"),
+        (True, "gpu_seconds is True"),
+        ("10", "gpu_seconds is '10'"),
+        (lambda steps, photos: 1, "gpu_seconds takes photos, which is none of its parameters: steps; write"),
+    ],
+)
+def test_gpu_seconds_that_make_no_sense_are_refused(seconds, part):
+    def toy(steps: Annotated[int, Number("Steps", 1, 9)] = 5):
+        """A toy.
+
+        Args:
+            steps: How many.
+        """
+
+    with pytest.raises(DeclarationError, match=part):
+        technique("Toy", family="Gradients", outputs=OUTPUTS, gpu_seconds=seconds)(toy)
+
+
+def test_gpu_seconds_may_depend_on_the_inputs():
+    def toy(steps: Annotated[int, Number("Steps", 1, 9)] = 5):
+        """A toy.
+
+        Args:
+            steps: How many.
+        """
+
+    declare = technique("Toy", family="Gradients", outputs=OUTPUTS, gpu_seconds=lambda steps: 5 + steps)
+    assert declare(toy).gpu_time({"steps": 7, "image": None}) == 12
+    assert declare(toy).heavy
+    assert not example.heavy
+    assert example.gpu_time({}) == 0

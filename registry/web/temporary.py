@@ -12,11 +12,16 @@ from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
+from ..errors import TimmscopeError
 from ..settings import settings
 
 SWEEP_SECONDS = 15.0
 logger = logging.getLogger("timmscope.web")
 _kept: set[str] = set()
+
+
+class StorageFull(TimmscopeError):
+    """A result that the server has no room for."""
 
 
 def cached(data: bytes, name: str, keep: bool = False) -> str:
@@ -28,17 +33,23 @@ def cached(data: bytes, name: str, keep: bool = False) -> str:
         data: Its content.
         name: Its name.
         keep: Never delete it: a part of the page, not a result.
+
+    Raises:
+        StorageFull: It cannot be written; nothing of it is left.
     """
     folder = Path(get_upload_folder()) / hashlib.sha256(data).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=folder)
+    unfinished = ""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.replace(unfinished, folder / name)
-    except OSError:  # the disk is full, for instance
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        logger.exception("a result cannot be written")
+        if unfinished:
+            Path(unfinished).unlink(missing_ok=True)
+        raise StorageFull("The server has no room for results now. Try again later.") from error
     if keep:
         _kept.add(str(folder / name))
     return str(folder / name)
