@@ -121,7 +121,7 @@ class Fuzzer:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        limits = httpx.Limits(keepalive_expiry=2)  # below the server's 5 s, or a call may meet a closing connection
+        limits = httpx.Limits(max_keepalive_connections=0)  # a broken connection is then never one that was idle
         self.http = httpx.Client(base_url=server.http.base_url, timeout=SECONDS, trust_env=False, limits=limits)
         buffer = io.BytesIO()
         Image.fromarray(skimage.data.chelsea()).resize((64, 48)).save(buffer, "PNG")

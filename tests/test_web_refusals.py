@@ -80,6 +80,12 @@ def test_the_functions_behind_the_shared_controls_check_them(server, values, nam
     assert message["output"]["error"].startswith(f"{name}: got ")
 
 
+def test_a_name_that_no_disk_can_hold(server):
+    for path in ("static/", "assets/", "gradio_api/file=", "gradio_api/file=/tmp/"):
+        answer = httpx.get(f"{server.url}/{path}{'x' * 600}", trust_env=False, timeout=90)
+        assert answer.status_code in (403, 404), path
+
+
 @pytest.mark.parametrize("path", ["/queue/data?session_hash=nobody", "/call/saliency/nobody"])
 def test_events_nobody_waits_for_end_with_a_reason(server, path):
     answer = server.http.get(path)  # raises when the connection breaks

@@ -22,7 +22,7 @@ def serve(style: Path) -> None:
     from ..settings import settings
     from . import health
     from .page import HEAD, build, theme
-    from .refusals import Refusals, refuse_body, refuse_name, refuse_parameters
+    from .refusals import Refusals, refuse_body, refuse_name, refuse_parameters, refuse_path
     from .temporary import sweep_always
     from .tools import mend
 
@@ -46,6 +46,7 @@ def serve(style: Path) -> None:
                 TypeError: refuse_parameters,
                 KeyError: refuse_name,
                 RequestValidationError: refuse_body,
+                OSError: refuse_path,
             },
             "middleware": [Middleware(Refusals)],
             "routes": [health.route(lambda: page)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 from fastapi import HTTPException, Request
@@ -49,6 +50,13 @@ async def refuse_body(request: Request, error: Exception) -> JSONResponse:
     logger.info("malformed body of %s: %s", shown(request.url.path), [problem["type"] for problem in problems])
     texts = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"[:DETAIL] for problem in problems)
     return _answer("; ".join(texts) or "malformed", 422)
+
+
+async def refuse_path(request: Request, error: Exception) -> JSONResponse:
+    """Answer the name of a file that no disk can hold with 404."""
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        raise error
+    return _answer("There is no such file.", 404)
 
 
 def _answer(detail: str, status: int) -> JSONResponse:
