@@ -25,10 +25,11 @@ class Server:
     Args:
         url: Its address, without a trailing slash.
         log: File that receives its log.
+        process: Its process.
     """
 
-    def __init__(self, url: str, log: Path) -> None:
-        self.url, self.log = url, log
+    def __init__(self, url: str, log: Path, process: subprocess.Popen) -> None:
+        self.url, self.log, self.process = url, log, process
         self.http = httpx.Client(base_url=f"{url}/gradio_api", timeout=90, trust_env=False)
 
     def upload(self, data: bytes, name: str = "photo.png") -> dict[str, Any]:
@@ -76,7 +77,7 @@ def serving(
     variables = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio")} | environment
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=cwd, env=variables, stdout=output, stderr=subprocess.STDOUT)
-    server = Server(f"http://127.0.0.1:{port}", log)
+    server = Server(f"http://127.0.0.1:{port}", log, process)
     try:
         deadline = time.monotonic() + STARTUP_SECONDS
         while True:
