@@ -36,14 +36,7 @@ from registry import testing
 from registry.ports import Files, Photo
 from tests.serving import Server, serving
 
-MODELS = (
-    "",
-    "test_convnext",
-    "test_vit",
-    "resnet10t",
-    "test_efficientnet",
-)  # the embedded one; others have random weights
-SERIAL = 3  # times that each call is made alone; the first warms up
+MODELS = ("", "test_convnext", "test_vit", "resnet10t")  # the embedded one; the others have random weights
 EVERY = 0.5  # seconds between two looks at the server
 PATIENCE = 600.0  # seconds that a client waits for an answer
 
@@ -146,19 +139,19 @@ class Client:
             return "lost", f"{type(error).__name__}: {error}"
 
 
-def alone(server: Server, calls: list[Case]) -> list[Case]:
-    """Make each call alone, for its arrays and its time; those that decline are left out."""
+def alone(server: Server, calls: list[Case], times: int = 3) -> list[Case]:
+    """Make each call alone, for its arrays and its time, the first of several to warm up; what declines is left out."""
     client, kept = Client(server.url), []
     for case in calls:
-        times = []
-        for _ in range(SERIAL):
+        seconds = []
+        for _ in range(times):
             start = time.perf_counter()
             kind, value = client.call(case)
-            times.append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start)
             if kind != "complete":
                 break
         if kind == "complete":
-            case.arrays, case.seconds = value, statistics.median(times[1:])
+            case.arrays, case.seconds = value, statistics.median(seconds[1:] or seconds)
             kept.append(case)
         else:
             print(

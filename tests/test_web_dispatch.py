@@ -63,8 +63,13 @@ def test_inputs_previews_and_result_cross_to_another_process(name):
     back = crossed(result)
     assert back.technique is technique
     assert_same(back, result)
-    *_, here = runner.execute(technique, given)
-    assert_same(back, here)
+    for key, value in given.items():
+        if isinstance(value, timmscope.PhotoInput):
+            assert there[key].sha256 == value.sha256
+        elif isinstance(value, timmscope.PhotoList):
+            assert there[key].identity == value.identity
+        elif key != "files":
+            assert there[key] == value
 
 
 @pytest.mark.parametrize("name", TECHNIQUES)

@@ -13,6 +13,7 @@ from pathlib import Path
 from gradio.utils import get_upload_folder
 
 from ..errors import TimmscopeError
+from ..memory import return_memory
 from ..settings import settings
 
 SWEEP_SECONDS = 15.0
@@ -77,14 +78,15 @@ def sweep(folder: Path, budget: int) -> int:
 
 
 def sweep_always() -> None:
-    """Keep the folder of uploads and results within its budget, from a thread of its own, for as long as it serves."""
+    """Keep uploads and results within their budget and unused memory small, from a thread, for as long as it serves."""
 
     def work() -> None:
         pause = threading.Event()
         while not pause.wait(SWEEP_SECONDS):
             try:
                 sweep(Path(get_upload_folder()), settings().temporary_bytes)
+                return_memory()
             except Exception:  # the next sweep may do better, and no run must end for it
-                logger.exception("sweeping temporary files")
+                logger.exception("sweeping")
 
     threading.Thread(target=work, daemon=True, name="timmscope-sweep").start()
