@@ -135,8 +135,10 @@ class Fuzzer:
         config = httpx.get(f"{self.server.url}/config", trust_env=False, timeout=SECONDS).json()
         return {function["id"]: len(function["inputs"]) for function in config["dependencies"]}
 
-    def send(self, call: Call) -> None:
-        """Send a call, wait for its answer and count it."""
+    def send(self, call: Call, deadline: float) -> None:
+        """Send a call, wait for its answer and count it, unless it is later than the deadline."""
+        if time.monotonic() > deadline:
+            return
         begin = time.perf_counter()
         try:
             answer = getattr(self, f"_{call.form}")(call)
@@ -291,16 +293,26 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
     fuzzer = Fuzzer(server)
     calls = fuzz_calls.generate(fuzz_calls.endpoints(fuzzer.http), fuzzer.functions(), count, start)
     deadline, memory = time.monotonic() + minutes * 60, []
+    tenth = max(1, len(calls) // 10)
     with ThreadPoolExecutor(workers) as pool:
-        tenth = max(1, len(calls) // 10)
         for first in range(0, len(calls), tenth):
+            sent = [pool.submit(fuzzer.send, call, deadline) for call in calls[first : first + tenth]]
+            for future in sent:
+                future.result()
+            memory.append(resident(server))
+            print(
+                f"{fuzzer.tally.calls.total():,} calls, {memory[-1] / 2**20:,.0f} MiB, "
+                f"{len(fuzzer.tally.defects)} kinds of defect",
+                file=sys.stderr,
+                flush=True,
+            )
             if time.monotonic() > deadline:
                 break
-            list(pool.map(fuzzer.send, calls[first : first + tenth]))
-            memory.append(resident(server))
-            print(f"{sum(fuzzer.tally.calls.values()):,} calls, {memory[-1] / 2**20:,.0f} MiB, "
-                  f"{len(fuzzer.tally.defects)} kinds of defect", file=sys.stderr, flush=True)  # fmt: skip
-    if not httpx.get(f"{server.url}/config", trust_env=False, timeout=SECONDS).is_success:
+    try:
+        serves = httpx.get(f"{server.url}/config", trust_env=False, timeout=SECONDS).is_success
+    except httpx.TransportError:
+        serves = False
+    if not serves:
         fuzzer.tally.defects["the server does not serve any more"] = (Call("get", "../config", ""), "")
     if len(memory) >= 10 and memory[-1] - memory[len(memory) // 2] > GROWTH:
         fuzzer.tally.defects["the server's memory grows"] = (Call("get", "", ""), str(memory))
