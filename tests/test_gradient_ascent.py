@@ -114,3 +114,9 @@ def test_more_pictures_at_once_than_the_memory_holds_are_declined(monkeypatch):
     assert timmscope.run("gradient_ascent", **TINY, canvas="pixels", seeds=2)["image"].std() > 1
     with pytest.raises(timmscope.Declined, match="3 images at once through test_convnext"):
         timmscope.run("gradient_ascent", **TINY, canvas="pixels", seeds=3)
+
+
+def test_a_picture_smaller_than_the_network_can_take_is_scored_at_the_size_of_its_crops():
+    inputs = {"model": "inception_v3", "weights": "random", "second_model": "test_resnet", "steps": 1, "size": 32}
+    result = timmscope.run("gradient_ascent", **inputs)
+    assert result["image"].shape == (32, 32, 3)
