@@ -204,7 +204,7 @@ def read_install(code: str) -> None:
     requirements = ROOT / install.removeprefix(".venv/bin/pip install -q -r ")
     assert requirements.is_file()
     start = serving.__wrapped__.__defaults__[0]
-    assert last.removeprefix(".venv/bin/python ") in (" ".join(start[1:]), "-m pytest")
+    assert last.removeprefix(".venv/bin/python ") in (" ".join(start[1:]), "-m pytest -n 3")
 
 
 def test_pip_is_asked_for_extras_that_there_are():
