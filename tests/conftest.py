@@ -18,6 +18,13 @@ os.environ["TIMMSCOPE_CACHE_FOLDER"] = _cache.name
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the processes that tests start, since it moves the last bits
 torch.set_num_threads(1)  # the server of the web tests runs beside, and threads that wait for a core burn one
 
+# Files that take a minute and more: begun first, so that no worker ends long after the others.
+LONGEST = ("test_page", "test_docs", "test_every_technique", "test_author_path", "test_plugins_page", "test_faults")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
