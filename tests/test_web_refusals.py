@@ -86,6 +86,12 @@ def test_a_name_that_no_disk_can_hold(server):
         assert answer.status_code in (403, 404), path
 
 
+def test_an_address_to_fetch_that_is_none(server):
+    answer = httpx.get(f"{server.url}/gradio_api/proxy=a%00b", trust_env=False, timeout=90)
+    assert answer.status_code == 400
+    assert "control characters" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/queue/data?session_hash=nobody", "/call/saliency/nobody"])
 def test_events_nobody_waits_for_end_with_a_reason(server, path):
     answer = server.http.get(path)  # raises when the connection breaks

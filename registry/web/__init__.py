@@ -14,6 +14,7 @@ def serve(style: Path) -> None:
         style: The style sheet.
     """
     from . import dispatch  # isort: skip  # first: on ZeroGPU its package comes before anything touches CUDA
+    import httpx
     from fastapi.exceptions import RequestValidationError
     from starlette.middleware import Middleware
 
@@ -22,7 +23,7 @@ def serve(style: Path) -> None:
     from ..settings import settings
     from . import health
     from .page import HEAD, build, theme
-    from .refusals import Refusals, refuse_body, refuse_name, refuse_parameters, refuse_path
+    from .refusals import Refusals, refuse_address, refuse_body, refuse_name, refuse_parameters, refuse_path
     from .temporary import sweep_always
     from .tools import mend
 
@@ -47,6 +48,7 @@ def serve(style: Path) -> None:
                 KeyError: refuse_name,
                 RequestValidationError: refuse_body,
                 OSError: refuse_path,
+                httpx.InvalidURL: refuse_address,
             },
             "middleware": [Middleware(Refusals)],
             "routes": [health.route(lambda: page)],

@@ -59,6 +59,11 @@ async def refuse_path(request: Request, error: Exception) -> JSONResponse:
     return _answer("There is no such file.", 404)
 
 
+async def refuse_address(request: Request, error: Exception) -> JSONResponse:
+    """Answer an address to fetch that is none, such as one with a control character, with 400."""
+    return _answer(f"address: got {shown(request.url.path)}, expected one without control characters.", 400)
+
+
 def _answer(detail: str, status: int) -> JSONResponse:
     # Python's strings may hold what no encoding can write, such as half of a surrogate pair.
     return JSONResponse({"detail": detail.encode("utf-8", "replace").decode().translate(MARKUP)}, status)
