@@ -94,26 +94,33 @@ def serving(hub: Hub) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def client(endpoint: str, cache: Path) -> Iterator[Callable[[str], dict]]:
-    """A function that loads a model in a fresh process which knows only this hub; it always asks the same process."""
+def client(endpoint: str, cache: Path, script: str = CLIENT, **settings: str) -> Iterator[Callable[[str], dict]]:
+    """A function that asks a fresh process which knows only this hub for a name; it always asks the same process.
+
+    Args:
+        endpoint: Address of the hub.
+        cache: Where the process keeps what it has fetched.
+        script: What answers each line with a line of JSON; the one of this file loads models.
+        **settings: More environment variables.
+    """
     unset = ("HF_", "TIMMSCOPE_")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(unset) and not k.lower().endswith("_proxy")}
     process = subprocess.Popen(
-        [sys.executable, "-c", CLIENT],
+        [sys.executable, "-c", script],
         cwd=ROOT,
-        env=clean | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"},
+        env=clean | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"} | settings,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
-    def load(name: str) -> dict:
+    def ask(name: str) -> dict:
         process.stdin.write(f"{name}\n")
         process.stdin.flush()
         return json.loads(process.stdout.readline())
 
     try:
-        yield load
+        yield ask
     finally:
         process.communicate(timeout=30)
 

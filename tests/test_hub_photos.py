@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,7 +15,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from .test_hub import ROOT, mute, serving
+from .test_hub import client as asking
+from .test_hub import mute, serving
 from .test_photo_sets import photo
 
 COMMITS = {"main": "0123456789abcdef0123456789abcdef01234567", "refs/convert/parquet": "f" * 40}
@@ -94,30 +92,9 @@ class Hub:
             request.wfile.write(body)
 
 
-@contextlib.contextmanager
-def client(endpoint: str, cache: Path, **settings: str) -> Iterator[Callable[[str], dict]]:
+def client(endpoint: str, cache: Path, **settings: str) -> AbstractContextManager[Callable[[str], dict]]:
     """A function that lists a set in a fresh process which knows only this hub, and has a token for it."""
-    unset = ("HF_", "TIMMSCOPE_")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(unset) and not k.lower().endswith("_proxy")}
-    hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": "hf_secret"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLIENT],
-        cwd=ROOT,
-        env=clean | hub | settings,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def ask(name: str) -> dict:
-        process.stdin.write(f"{name}\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
-
-    try:
-        yield ask
-    finally:
-        process.communicate(timeout=30)
+    return asking(endpoint, cache, CLIENT, HF_TOKEN="hf_secret", **settings)
 
 
 @pytest.fixture(scope="module")
