@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -240,7 +241,9 @@ def test_interrupting_keeps_what_was_written(tmp_path):
         Image.new("RGB", (32, 32), (4 * number, 99, 50)).save(photos / f"{number:02}.png")
     words = ["-m", "timmscope", "run", "saliency", "--image", photos, *TINY, "-o", tmp_path / "out"]
     command = [sys.executable, *map(str, words)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    hear = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs behind a shell's & ignores it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=ROOT, text=True, preexec_fn=hear, **pipes)
     first = process.stdout.readline().strip()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
