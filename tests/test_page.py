@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -41,19 +42,33 @@ def browser():
         running.close()
 
 
-@pytest.fixture
-def page(browser, server):
+@contextlib.contextmanager
+def opened(browser, server):
     """The opened page with the sample photo classified; a script error fails the test."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(PATIENCE)
-    opened = context.new_page()
+    page = context.new_page()
     errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(server.url)
-    expect(opened.locator("#prediction")).to_contain_text("tiger cat", timeout=PATIENCE)
-    yield opened
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(server.url)
+    expect(page.locator("#prediction")).to_contain_text("tiger cat", timeout=PATIENCE)
+    yield page
     assert errors == []
     context.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """A page of this test alone."""
+    with opened(browser, server) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def shared_page(browser, server):
+    """A page that several tests use one after the other, as people do: opening it takes longer than a run."""
+    with opened(browser, server) as page:
+        yield page
 
 
 def open_tab(page, family, title):
@@ -115,7 +130,8 @@ def test_open_run_change_the_class_run_again_and_read_an_error(page):
     [t for t in timmscope.plugins().techniques.values() if t.family != "Synthesis"],
     ids=lambda technique: technique.name,
 )
-def test_every_light_technique_gives_its_pictures_at_a_click(page, technique):
+def test_every_light_technique_gives_its_pictures_at_a_click(shared_page, technique):
+    page = shared_page
     open_tab(page, technique.family, technique.title)
     run(page, technique.name)
     for port in technique.outputs:
@@ -230,7 +246,8 @@ def test_the_phone_page_starts_with_the_side_bar_closed_and_nothing_overflows(br
     phone.close()
 
 
-def test_the_plugins_page_names_what_is_installed(page):
+def test_the_plugins_page_names_what_is_installed(shared_page):
+    page = shared_page
     page.get_by_role("tab", name="Plugins", exact=True).click()
     expect(page.locator("table.plugins")).to_contain_text("efficientnet_lite")
     expect(page.locator("table.plugins .failed")).to_have_count(0)
