@@ -32,14 +32,14 @@ def wide_open(name: str) -> nn.Module:
         for child, pool in part.named_children():
             if isinstance(pool, nn.MaxPool2d):
                 setattr(part, child, nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding))
-    return model.double()
+    return model
 
 
 def supports(name: str, layer: str, cells: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
     """Left, top, right and bottom of the pixels for which each cell of the layer has a gradient."""
     model, kept = wide_open(name), []
     model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
-    image = torch.full((1, *model.pretrained_cfg["input_size"]), 0.5, dtype=torch.double, requires_grad=True)
+    image = torch.full((1, *model.pretrained_cfg["input_size"]), 0.5, requires_grad=True)
     model(image)
     boxes = []
     for row, column in cells:
@@ -55,7 +55,7 @@ def supports(name: str, layer: str, cells: list[tuple[int, int]]) -> list[tuple[
         ("resnet10t", "layer1", 31),
         ("resnet10t", "layer3", 103),
         ("resnet18", "layer2", 99),
-        ("vgg11", "features.4", 8),
+        ("repvgg_a0", "stages.0", 15),
         ("densenet121", "features.denseblock1", 59),
         (EMBEDDED, "blocks.2", 67),  # paddings of stride 2 that are not symmetric
         (EMBEDDED, "blocks.3", 147),
