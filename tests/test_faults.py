@@ -17,7 +17,7 @@ from registry import testing
 
 from .serving import serving
 
-PHOTOS = 180  # takes seconds to index
+PHOTOS = 90  # takes seconds to index
 DEADLINE = 60
 LARGEST_FILE = 100_000  # bytes; thumbnails of the page are smaller, the arrays of a heat map larger
 # A disk on which no file may become larger: Python ignores the signal, and writing fails as on a full disk.
