@@ -133,8 +133,7 @@ def contained(
         if worker.busy and loaded:
             blame.add(f"{title} was stopped in the midst of a step, at the end of its {seconds:g} s")
         what = title if loaded else f"Loading the model for {title}"
-        raise OutOfTime(
-            f"{what} took longer than the {seconds:g} s a run may take here. Use fewer steps or a smaller model."
-        ) from None
+        remedy = "Use fewer steps or a smaller model." if loaded else "Try again later, or use a smaller model."
+        raise OutOfTime(f"{what} took longer than the {seconds:g} s a run may take here. {remedy}") from None
     finally:
         worker.close(interrupt=loaded)  # loading is ours: it ends by itself, and leaves no lock behind

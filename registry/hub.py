@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -55,6 +57,36 @@ def fetch(name: str, repository: str | None) -> dict[str, Tensor]:
         ) from None
 
 
+class Slow(Exception):
+    """A download that takes too long. It goes on, so that a later try may find it done."""
+
+
+def download(repository: str, file: str, token: bool | None = None, **place: str) -> str:
+    """Path of a file of the hub in the local cache, after it was downloaded.
+
+    Nobody waits longer than a run may take: a hub that sends a byte now and then would hold what waits for the file,
+    and the room in memory that is kept for it, for ever.
+
+    Args:
+        repository: "owner/name".
+        file: Its path in the repository.
+        token: False for no token; else the operator's, where there is one.
+        **place: `repo_type` and `revision`, as the hub's client knows them.
+
+    Raises:
+        Slow: It is not there yet.
+        Exception: What the hub's client raises, and a time-out where it cannot be reached.
+    """
+    patience, url = settings().hub_patience, huggingface_hub.hf_hub_url(repository, file, **place)
+    # One quick question first: the download itself would retry an unreachable hub for most of a minute.
+    patiently(lambda: huggingface_hub.get_hf_file_metadata(url, token=token, timeout=patience), patience)
+    fetch = functools.partial(huggingface_hub.hf_hub_download, repository, file, token=token, etag_timeout=patience)
+    try:
+        return patiently(lambda: fetch(**place), settings().time_budget)
+    except concurrent.futures.TimeoutError:
+        raise Slow from None
+
+
 def _download(name: str, repository: str) -> str:
     if not settings().hub:
         raise ModelUnavailable(
@@ -62,9 +94,7 @@ def _download(name: str, repository: str) -> str:
         )
     patience = settings().hub_patience
     try:
-        # One quick question first: the download itself would retry an unreachable hub for most of a minute.
-        _ask(repository, SAFETENSORS, patience)
-        return huggingface_hub.hf_hub_download(repository, SAFETENSORS, etag_timeout=patience)
+        return download(repository, SAFETENSORS)
     except hub_errors.EntryNotFoundError:
         if any(_exists(repository, file, patience) for file in PICKLES):
             raise ModelUnavailable(
@@ -74,6 +104,8 @@ def _download(name: str, repository: str) -> str:
         raise ModelUnavailable(f"{name}: {repository} has no file {SAFETENSORS}. {INSTEAD}") from None
     except (hub_errors.RepositoryNotFoundError, hub_errors.GatedRepoError):
         raise ModelUnavailable(f"{name}: the hub has no open repository {repository}. {INSTEAD}") from None
+    except Slow:
+        raise ModelUnavailable(f"{name}: its weights come slowly from the hub; try again later. {INSTEAD}") from None
     except Exception as error:  # httpx, OSError, TimeoutError, OfflineModeIsEnabled: all mean no file
         logger.info("hub: %s: %s", repository, error)
         raise ModelUnavailable(
@@ -82,17 +114,12 @@ def _download(name: str, repository: str) -> str:
 
 
 def _exists(repository: str, file: str, patience: float) -> bool:
-    try:
-        _ask(repository, file, patience)
-        return True
-    except Exception:
-        return False
-
-
-def _ask(repository: str, file: str, patience: float) -> None:
-    """Ask the hub for a file's metadata."""
     url = huggingface_hub.hf_hub_url(repository, file)
-    patiently(lambda: huggingface_hub.get_hf_file_metadata(url, timeout=patience), patience)
+    try:
+        patiently(lambda: huggingface_hub.get_hf_file_metadata(url, timeout=patience), patience)
+        return True
+    except Exception:  # whatever it is, the file cannot be had
+        return False
 
 
 def patiently(question: Callable[[], T], patience: float) -> T:

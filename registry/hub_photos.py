@@ -20,7 +20,7 @@ import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
 from .errors import InvalidInput, MissingExtra, SetUnavailable
-from .hub import patiently
+from .hub import Slow, download, patiently
 from .photo_sets import PhotoList, SetPhoto
 from .photo_sources import HUB, SUFFIXES, evenly, one_label_is_none
 from .settings import settings
@@ -116,16 +116,10 @@ def _fetch(repository: str, revision: str, file: str) -> Path:
     path = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision, repo_type="dataset")
     if isinstance(path, str):
         return Path(path)
-    patience = settings().hub_patience
     try:
-        url = huggingface_hub.hf_hub_url(repository, file, repo_type="dataset", revision=revision)
-        # One quick question first: the download itself would retry an unreachable hub for most of a minute.
-        patiently(lambda: huggingface_hub.get_hf_file_metadata(url, token=False, timeout=patience), patience)
-        return Path(
-            huggingface_hub.hf_hub_download(
-                repository, file, repo_type="dataset", revision=revision, token=False, etag_timeout=patience
-            )
-        )
+        return Path(download(repository, file, token=False, repo_type="dataset", revision=revision))
+    except Slow:
+        raise SetUnavailable(f"{repository}: {file} comes slowly from the hub; try again later. {INSTEAD}") from None
     except Exception as error:
         logger.info("hub: %s: %s: %s", repository, file, error)
         raise SetUnavailable(f"{repository}: {file} cannot be fetched from the hub. {INSTEAD}") from None

@@ -47,6 +47,9 @@ class Hub:
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.asked: list[str] = []
+        self.go_on = threading.Event()  # where it is not set, a file stops half way
+        self.go_on.set()
+        self.half_way = threading.Event()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         repository, _, file = request.path.lstrip("/").partition("/resolve/main/")
@@ -66,7 +69,11 @@ class Hub:
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
         if request.command == "GET":
-            request.wfile.write(content)
+            request.wfile.write(content[: len(content) // 2])
+            self.half_way.set()
+            self.go_on.wait(60)
+            with contextlib.suppress(ConnectionError):  # of a client that was killed
+                request.wfile.write(content[len(content) // 2 :])
 
 
 @contextlib.contextmanager
@@ -115,9 +122,10 @@ def client(endpoint: str, cache: Path, script: str = CLIENT, **settings: str) ->
     )
 
     def ask(name: str) -> dict:
-        process.stdin.write(f"{name}\n")
-        process.stdin.flush()
+        print(name, file=process.stdin, flush=True)
         return json.loads(process.stdout.readline())
+
+    ask.process = process
 
     try:
         yield ask
@@ -216,6 +224,42 @@ def test_a_file_that_is_damaged_on_this_disk_is_fetched_again(hub, load, cache):
     stored.write_bytes(stored.read_bytes()[:2000])
     assert "is damaged and was removed" in load(name)["error"]
     assert load(name)["state"] == good["state"]
+
+
+@pytest.fixture
+def stopping():
+    """A hub whose files stop half way until it may go on."""
+    hub = Hub()
+    hub.go_on.clear()
+    yield hub
+    hub.go_on.set()
+
+
+def test_killed_in_the_midst_of_a_download_the_next_one_starts_afresh(stopping, tmp_path):
+    name, state = "test_byobnet.r160_in1k", weights_of("test_byobnet")
+    stopping.repositories[f"timm/{name}"] = {"model.safetensors": save(state)}
+    with serving(stopping) as endpoint:
+        with client(endpoint, tmp_path) as load:
+            print(name, file=load.process.stdin, flush=True)
+            assert stopping.half_way.wait(60)
+            load.process.kill()
+        assert list(tmp_path.rglob("*.incomplete"))
+        assert not list(tmp_path.rglob("*.safetensors"))
+        stopping.go_on.set()
+        with client(endpoint, tmp_path) as load:
+            found = load(name)["state"]
+    assert found == {key: float(tensor.double().sum()) for key, tensor in state.items()}
+
+
+def test_a_download_without_end_is_given_up_and_found_when_it_has_ended(stopping, tmp_path):
+    name = "test_resnet.r160_in1k"
+    stopping.repositories[f"timm/{name}"] = {"model.safetensors": save(weights_of("test_resnet"))}
+    with serving(stopping) as endpoint, client(endpoint, tmp_path, TIMMSCOPE_TIME_BUDGET="3") as load:
+        answer = load(name)
+        assert answer["error"].startswith(f"ModelUnavailable: {name}: its weights come slowly from the hub; try again")
+        stopping.go_on.set()
+        assert load(name)["origin"] == f"hub:timm/{name}"
+    assert stopping.asked.count("GET model.safetensors") == 1
 
 
 @contextlib.contextmanager
