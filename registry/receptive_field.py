@@ -61,7 +61,8 @@ def find(model: VisionModel, layer: str, kind: Kind | None = None) -> ReceptiveF
             token, else the effective field.
 
     Raises:
-        Declined: The layer has no grid; or there is no field of this kind.
+        Declined: The layer has no grid; there is no field of this kind; or the effective one would take more memory
+            than is allowed for a backward pass.
     """
     grid, (height, width) = model.grid(layer), model.size
     even = height / grid.height, width / grid.width
@@ -210,13 +211,15 @@ def _effective(model: VisionModel, layer: str, grid: Grid, row: int, column: int
 
     It is the gradient of the cell's units with random signs, for random images.
     """
-    images = _noise(model, SAMPLES).to(model.device)
-    with model.record(layer) as outputs, torch.enable_grad():
-        model.module(images.requires_grad_())
-        units = grid.gather(outputs[layer])[:, :, row, column]
-        signs = torch.randint(0, 2, units.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        (gradient,) = torch.autograd.grad((units * signs.to(units)).sum(), images)
-    strength = require_gradient(gradient, model).abs().sum((0, 1)).double().cpu()
+    generator = torch.Generator().manual_seed(0)
+    gradients: list[Tensor] = []
+    for images in _noise(model, SAMPLES).to(model.device).split(model.batch(SAMPLES)):
+        with model.record(layer) as outputs, torch.enable_grad():
+            model.module(images.requires_grad_())
+            units = grid.gather(outputs[layer])[:, :, row, column]
+            signs = torch.randint(0, 2, units.shape, generator=generator) * 2 - 1
+            gradients += torch.autograd.grad((units * signs.to(units)).sum(), images)
+    strength = require_gradient(torch.cat(gradients), model).abs().sum((0, 1)).double().cpu()
     found = []
     for profile in (strength.sum(1), strength.sum(0)):
         share = profile / profile.sum()

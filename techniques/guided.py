@@ -123,8 +123,10 @@ def guided_gradient(
         [channels, height, width].
 
     Raises:
-        Declined: The network has no activation to apply the rule to, or the gradient is zero everywhere.
+        Declined: The network has no activation to apply the rule to, the gradient is zero everywhere, or a backward
+            pass takes more memory than is allowed.
     """
+    model.batch(1)
     image = image.detach().clone().requires_grad_()
     with torch.enable_grad():
         if rule == "gradient":

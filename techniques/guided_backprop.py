@@ -76,7 +76,6 @@ def guided_backprop(
     """
     from .guided import guided_gradient
 
-    model.batch(1)
     seen = model.see(image)
     score = Neuron(model, layer, unit, position) if layer else ClassScore(model, target)
     gradient = guided_gradient(model, score, seen.input, rule, open_top).cpu().numpy()

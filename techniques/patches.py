@@ -126,12 +126,21 @@ def window(model: VisionModel, layer: str, kind: str = "auto") -> ReceptiveField
     height, width = model.size
     if model.layers[layer].grid is None:  # one value a unit sees everything
         return ReceptiveField("theoretical", height, width, model.size, (height / 2, width / 2), model.size)
-    field = model.receptive_field(layer, None if kind == "auto" else kind)
-    if kind == "auto" and field.kind == "theoretical" and max(field.height, field.width) > MOST * min(model.size):
-        field = model.receptive_field(layer, "effective")
+    field = _telling(model, layer) if kind == "auto" else model.receptive_field(layer, kind)
     side = max(field.height, field.width) * (NEIGHBOURS if field.kind == "token" else 1)
     side = min(side, height, width)
     return replace(field, height=side, width=side)
+
+
+def _telling(model: VisionModel, layer: str) -> ReceptiveField:
+    """The field of the kind that shows most: one that leaves something out, and can be had."""
+    try:
+        field = model.receptive_field(layer)
+        if field.kind == "theoretical" and max(field.height, field.width) > MOST * min(model.size):
+            field = model.receptive_field(layer, "effective")
+        return field
+    except Declined:  # the effective field takes a backward pass
+        return model.receptive_field(layer, "token")
 
 
 def described(model: VisionModel, field: ReceptiveField) -> str:

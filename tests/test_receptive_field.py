@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import pytest
@@ -11,6 +12,8 @@ from torch import nn
 
 import timmscope
 from registry import loading
+from registry.settings import Settings
+from techniques.patches import window
 
 from . import toys
 from .references import EMBEDDED, named, plain
@@ -101,6 +104,40 @@ def test_the_effective_field_holds_most_of_the_gradient_and_is_smaller():
     assert field.height < exact.height / 2
     assert share > 0.8
     assert abs((top + bottom) / 2 - (exact.box(7, 7)[1] + exact.box(7, 7)[3]) / 2) < 8
+
+
+@pytest.mark.parametrize(("images", "expected"), [(1, [1, 1, 1, 1]), (3, [3, 1]), (9, [4])])
+def test_the_effective_field_keeps_to_the_memory_that_is_allowed(images, expected, monkeypatch):
+    with timmscope.lend("test_resnet", "random") as model:
+        free, most = model.receptive_field("layer3", "effective"), int((images + 0.5) * model.activation_bytes)
+        monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=most))
+        with batches_of(model) as batches:
+            field = model.receptive_field("layer3", "effective")
+        assert batches == expected
+        assert (field.height, field.width) == pytest.approx((free.height, free.width))
+
+
+def test_where_not_even_one_image_fits_the_effective_field_is_declined_and_patches_do_without(monkeypatch):
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=1000))
+    with timmscope.lend("test_resnet", "random") as model:
+        with pytest.raises(timmscope.Declined, match="A backward pass through test_resnet.* takes about"):
+            model.receptive_field("layer4", "effective")
+        assert window(model, "layer4").kind == "token"
+
+
+@contextlib.contextmanager
+def batches_of(model):
+    """How many images go through the model at once, of those that have a gradient."""
+    batches = []
+
+    def count(_module, given):
+        batches.extend([len(given[0])] * given[0].requires_grad)
+
+    handle = model.module.register_forward_pre_hook(count)
+    try:
+        yield batches
+    finally:
+        handle.remove()
 
 
 def test_tokens_are_their_patches_and_a_patch_embedding_sees_them_exactly():
