@@ -120,7 +120,7 @@ def test_the_effective_field_keeps_to_the_memory_that_is_allowed(images, expecte
 def test_where_not_even_one_image_fits_the_effective_field_is_declined_and_patches_do_without(monkeypatch):
     monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=1000))
     with timmscope.lend("test_resnet", "random") as model:
-        with pytest.raises(timmscope.Declined, match="A backward pass through test_resnet.* takes about"):
+        with pytest.raises(timmscope.Declined, match=r"A backward pass through test_resnet.* takes about"):
             model.receptive_field("layer4", "effective")
         assert window(model, "layer4").kind == "token"
 
