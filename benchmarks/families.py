@@ -28,6 +28,7 @@ import torch
 import timmscope
 from registry import loading
 from registry.catalogue import count_parameters, find
+from registry.settings import Settings
 from registry.testing import blanks, generated_photos, smallest
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "families.md"
@@ -42,10 +43,12 @@ shortest honest call of each technique: ✓ works, – declines and says why, �
 map or picture is of one value throughout, counts as a failure. Each model ran in a process of its own on one thread of
 a busy CPU; the memory is the peak of the process with its libraries (about 450 MB). An empty cell has not been run.
 
-    TIMMSCOPE_MAX_PARAMETERS=450000000 TIMMSCOPE_HUB=false python -m benchmarks.families
+    TIMMSCOPE_MAX_PARAMETERS=450000000 TIMMSCOPE_TIME_BUDGET=900 TIMMSCOPE_HUB=false \\
+      python -m benchmarks.families --patience 900
 
 The limit of parameters is 400 million by default. One family, deepseek_vit, has nothing below 412 million; where the
-limit is not raised it is declined before it is loaded.
+limit is not raised it is declined before it is loaded. A run may take 300 s by default; on this one thread {slow}
+cells took longer{which}.
 """
 
 
@@ -166,18 +169,24 @@ def document(cells: dict[tuple[str, str], dict[str, Any]]) -> str:
     models = sorted({architecture for architecture, _ in cells}, key=lambda name: (module_of(name), name))
     columns = [name for name in techniques() if any(name == known for _, known in cells)]
     runs = {key: cell for key, cell in cells.items() if key[1] in columns}
-    reasons: dict[tuple[str, str], list[str]] = {}  # technique and reason to the models
+    reasons: dict[str, list[tuple[str, str]]] = {}  # to the cells: technique, architecture
     for (architecture, technique), found in sorted(runs.items()):
         if found["verdict"] != "works":
-            reasons.setdefault((technique, why(architecture, found)), []).append(architecture)
+            reasons.setdefault(why(architecture, found), []).append((technique, architecture))
     numbers = {reason: number for number, reason in enumerate(reasons, 1)}
 
     def sign(architecture: str, technique: str) -> str:
         found = runs.get((architecture, technique), {"verdict": ""})
-        number = numbers.get((technique, why(architecture, found))) if found["verdict"] in ("declines", "fails") else ""
+        number = numbers.get(why(architecture, found)) if found["verdict"] in ("declines", "fails") else ""
         return SIGNS.get(found["verdict"], "") + (f"[{number}]" if number else "")
 
-    lines = [INTRODUCTION.format(models=len(models), modules=len({module_of(name) for name in models}))]
+    def named(cells: list[tuple[str, str]]) -> str:
+        return "; ".join(", ".join(dict.fromkeys(names)) for names in zip(*cells))
+
+    slow = [architecture for (architecture, _), found in runs.items() if found["seconds"] > Settings().time_budget]
+    which = f" ({', '.join(sorted(set(slow)))})" if slow else ""
+    modules = len({module_of(name) for name in models})
+    lines = [INTRODUCTION.format(models=len(models), modules=modules, slow=len(slow), which=which)]
     lines += [
         "| technique | works | declines | fails | median s | longest s | most memory, MB |",
         "|---|---|---|---|---|---|---|",
@@ -202,9 +211,7 @@ def document(cells: dict[tuple[str, str], dict[str, Any]]) -> str:
         row = [module_of(name), name, f"{about.get('parameters', 0) / 1e6:.1f}", size, about.get("layer", "")]
         lines.append(f"| {' | '.join(row + [sign(name, technique) for technique in columns])} |")
     lines += ["", "## Declined or failed, with the reason", ""]
-    lines += [f"{n}. {' '.join(reason)} ({', '.join(reasons[reason])})" for reason, n in numbers.items()] or [
-        "Nothing."
-    ]
+    lines += [f"{n}. {reason} ({named(reasons[reason])})" for reason, n in numbers.items()] or ["Nothing."]
     return "\n".join(lines) + "\n"
 
 

@@ -155,5 +155,5 @@ def test_an_interrupted_sweep_goes_on_and_writes_the_page(tmp_path, monkeypatch)
     assert all(json.loads(line)["architecture"] == "test_vit" for line in results.read_text().splitlines())
     text = page.read_text()
     assert "| vision_transformer | test_vit |" in text
-    assert "1. texture – No grid. (test_vit)" in text
+    assert "1. – No grid. (texture; test_vit)" in text
     assert "–[1]" in text
