@@ -82,7 +82,9 @@ def cell(architecture: str, technique: str) -> dict[str, Any]:
             more = described(architecture)
         else:
             declared = timmscope.plugins().techniques[technique]
-            result = timmscope.run(technique, **smallest(declared, PHOTO, architecture, generated_photos()))
+            with loading.lend(architecture, "random", {}) as model:
+                side = min(model.size)
+            result = timmscope.run(technique, **smallest(declared, PHOTO, architecture, generated_photos(), side))
             if wrong := blanks(result):
                 verdict, reason = "fails", "; ".join(wrong)
             else:

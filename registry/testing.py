@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
     "limit": 6,
     "size": 64,
     "iterations": 1,
-    "window": 40,
+    "window": 40,  # of an input of 200 pixels
     "stride": 40,
     "octaves": 2,
     "facets": 1,
@@ -34,7 +34,9 @@ SMALL: dict[str, Any] = {
 SMALL_TOO: dict[str, dict[str, Any]] = {"texture_patchwise": {"window": 7, "size": 24, "sample": 20}}
 
 
-def smallest(technique: Technique, photo: Any, model: str = "", photos: Sequence[Any] = ()) -> dict[str, Any]:
+def smallest(
+    technique: Technique, photo: Any, model: str = "", photos: Sequence[Any] = (), side: int = 200
+) -> dict[str, Any]:
     """The inputs of the shortest honest call of a technique.
 
     Args:
@@ -42,7 +44,9 @@ def smallest(technique: Technique, photo: Any, model: str = "", photos: Sequence
         photo: What every photo parameter gets.
         model: Name of the model, with random weights; empty for the default one.
         photos: What is brought along where a photo set is searched.
+        side: Shorter side of the model's input, in pixels. A window that slides over it is a fifth of it.
     """
+    small = SMALL | {"window": side // 5, "stride": side // 5} | SMALL_TOO.get(technique.name, {})
     inputs: dict[str, Any] = {"model": model, "weights": "random"} if technique.uses_model and model else {}
     for parameter in technique.parameters:
         if isinstance(parameter.port, ports.Photo):
@@ -50,7 +54,7 @@ def smallest(technique: Technique, photo: Any, model: str = "", photos: Sequence
         elif isinstance(parameter.port, ports.Files):
             inputs[parameter.name] = list(photos)
         elif is_small(technique, parameter):
-            inputs[parameter.name] = (SMALL | SMALL_TOO.get(technique.name, {}))[parameter.name]
+            inputs[parameter.name] = small[parameter.name]
     return inputs
 
 
