@@ -27,6 +27,12 @@ def test_hostile_calls_are_all_answered(server):
     assert min(memory) > 0
 
 
+def test_memory_that_grows_is_told_from_memory_that_moves():
+    moves = [1965, 2026, 2182, 2110, 2007, 1980, 2153, 1953, 2023, 2204]  # MB, as measured
+    assert fuzz.growth([value * 2**20 for value in moves]) < fuzz.GROWTH
+    assert fuzz.growth([(value + 30 * i) * 2**20 for i, value in enumerate(moves)]) > fuzz.GROWTH
+
+
 def test_the_same_seed_gives_the_same_calls():
     schema = {"saliency": [fuzz_calls.Parameter("samples", "Number", 1, (1, 256))]}
     first, again, other = (fuzz_calls.generate(schema, {0: 2}, 40, seed) for seed in (5, 5, 6))
