@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import timmscope
 from registry.loading import lend
@@ -107,13 +108,28 @@ def test_a_unit_that_never_fires_is_said_so():
     assert any(silent)
 
 
-def test_more_pictures_at_once_than_the_memory_holds_are_declined(monkeypatch):
+@pytest.mark.parametrize("goal", [{}, {"layer": "stages.2", "unit": 3}], ids=["class", "unit"])
+def test_more_pictures_at_once_than_the_memory_holds_go_through_in_turn(goal, monkeypatch):
+    inputs = TINY | goal | {"canvas": "pixels", "seeds": 3, "steps": 2}
+    free = timmscope.run("gradient_ascent", **inputs)
     with lend("test_convnext", "random", {}) as model:
-        room = int(2.5 * model.activation_bytes * 64**2 / model.size[0] ** 2)
-    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=room))
-    assert timmscope.run("gradient_ascent", **TINY, canvas="pixels", seeds=2)["image"].std() > 1
-    with pytest.raises(timmscope.Declined, match="3 images at once through test_convnext"):
-        timmscope.run("gradient_ascent", **TINY, canvas="pixels", seeds=3)
+        one = model.activation_bytes * 64**2 / model.size[0] ** 2
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=int(2.5 * one)))
+    batches, convolve = set(), torch.nn.functional.conv2d
+
+    def counted(inputs, *more, **named):
+        if torch.is_grad_enabled():
+            batches.add(len(inputs))
+        return convolve(inputs, *more, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", counted)
+    result = timmscope.run("gradient_ascent", **inputs)
+    assert batches == {1, 2}
+    assert result.arrays["objective"] == pytest.approx(free.arrays["objective"], rel=1e-3)
+    np.testing.assert_allclose(result.arrays["images"].astype(float), free.arrays["images"], atol=2)
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=int(0.5 * one)))
+    with pytest.raises(timmscope.Declined, match="A backward pass through test_convnext"):
+        timmscope.run("gradient_ascent", **inputs)
 
 
 def test_a_picture_smaller_than_the_network_can_take_is_scored_at_the_size_of_its_crops():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from timmscope import Declined, LayerReader, VisionModel
 
@@ -22,9 +23,10 @@ class Network:
 
     Attributes:
         size: That size, or the model's own where it takes no other; images are then scaled to it.
+        batch: How many go through the model at once, for the memory of a backward pass.
 
     Raises:
-        Declined: A backward pass would take more memory than is allowed.
+        Declined: A backward pass of a single image would take more memory than is allowed.
     """
 
     def __init__(self, model: VisionModel, size: tuple[int, int], images: int = 1) -> None:
@@ -32,11 +34,7 @@ class Network:
         mean, std = (torch.tensor(model.config[key], device=model.device) for key in ("mean", "std"))
         self.mean, self.std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
         self.size = size if self._takes(size) else model.size
-        if model.batch(images, self.size) < images:
-            raise Declined(
-                f"{images} images at once through {model.name} would take too much memory here "
-                "(TIMMSCOPE_ACTIVATION_BYTES). Choose fewer seeds or facets, or a smaller model."
-            )
+        self.batch = model.batch(images, self.size)
 
     def _takes(self, size: tuple[int, int]) -> bool:
         if tuple(size) == tuple(self.model.size):
@@ -61,7 +59,19 @@ class Network:
 
     def logits(self, images: Tensor) -> Tensor:
         """The unnormalised class scores, [n, classes]."""
-        return self.model.logits(self.input(images))
+        (scores,) = self.in_batches(lambda inputs: (self.model.logits(inputs),), self.input(images))
+        return scores
+
+    def in_batches(self, function: Callable[[Tensor], Sequence[Tensor]], inputs: Tensor) -> Sequence[Tensor]:
+        """Apply a function to as many inputs at once as memory allows, and join its tensors.
+
+        The activations of a batch are not kept: the backward pass computes them again (Chen et al. 2016, "Training
+        Deep Nets with Sublinear Memory Cost").
+        """
+        if len(inputs) <= self.batch:
+            return function(inputs)
+        batches = [checkpoint(function, part, use_reentrant=False) for part in inputs.split(self.batch)]
+        return [torch.cat(tensors) for tensors in zip(*batches)]
 
 
 class Features(LayerReader):
@@ -82,7 +92,9 @@ class Features(LayerReader):
         self.network = network
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        return super().__call__(self.network.input(images))
+        read = super().__call__
+        tensors = self.network.in_batches(lambda inputs: tuple(read(inputs).values()), self.network.input(images))
+        return dict(zip(self.layers, tensors))
 
 
 def by_depth(model: VisionModel, recipe: Sequence[str], depths: Sequence[float]) -> list[str]:
