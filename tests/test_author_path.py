@@ -54,6 +54,7 @@ def followed(author):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_commands_of_the_guide_work(author, followed):
     folder = author[0] / "timmscope-glow"
@@ -65,6 +66,7 @@ def test_the_commands_of_the_guide_work(author, followed):
     assert (folder / "out" / "overlay.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_python_of_the_guide_works(author, followed):
     folder, variables = author
@@ -80,6 +82,7 @@ def test_the_python_of_the_guide_works(author, followed):
     assert "(224, 224) {'name': 'glow', 'version': '0.1.0'}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_it_has_a_tab_an_endpoint_and_a_tool(author, followed, tmp_path):
     folder, variables = author

@@ -17,6 +17,8 @@ from registry import testing
 
 from .serving import serving
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = 90  # takes seconds to index
 DEADLINE = 60
 LARGEST_FILE = 100_000  # bytes; thumbnails of the page are smaller, the arrays of a heat map larger

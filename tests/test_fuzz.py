@@ -18,6 +18,7 @@ from .serving import ROOT
 CALL = Call("named", "saliency", {"image": Photo(), "target": "KeyError"})
 
 
+@pytest.mark.slow
 def test_hostile_calls_are_all_answered(server):
     tally, memory = fuzz.fuzz(server, count=100, start=1, minutes=2)
     assert tally.defects == {}
@@ -61,6 +62,7 @@ def test_an_answer_that_repeats_what_was_given_is_none():
     assert judge(CALL, Answer(200, "complete"), ["/secret"]) == ""
 
 
+@pytest.mark.slow
 def test_hundreds_of_damaged_photos_and_every_bomb_in_bounded_memory():
     """In a process of its own, which gets no more memory than the program allows it."""
     command = [sys.executable, "-m", "benchmarks.fuzz_photos", "--count", "500", "--seed", "7"]

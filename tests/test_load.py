@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import load
+
+pytestmark = pytest.mark.slow
 
 
 def test_many_at_once_get_what_each_gets_alone(server):

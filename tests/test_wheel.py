@@ -13,6 +13,8 @@ import pytest
 
 from .serving import ROOT, serving
 
+pytestmark = pytest.mark.slow
+
 PROBE = """
 import json, sys
 import timmscope
