@@ -103,12 +103,13 @@ def _theoretical(model: VisionModel, layer: str, grid: Grid) -> tuple[_Side, _Si
     Unlike a gradient, NaN passes dead activations, unchosen maxima and weights that are zero. The reach of the first
     and of the last cells tells size, distance and place, also of fields larger than the input.
     """
-    probe = _Probe(model, layer, grid)
-    clean, blind = probe([[], [(0, 0, model.size[0])]])
-    if clean.any() or not blind.all():
+    probe, (height, width) = _Probe(model, layer, grid), model.size
+    last_row, last_column = (0, height - 1, height), (1, width - 1, width)
+    clean, blind, bottom, right = probe([[], [(0, 0, height)], [last_row], [last_column]])
+    if clean.any() or not blind.all() or bottom[0].any() or right[:, 0].any():  # the first cells see the last pixels
         return None
-    down, right = (_side(probe, axis, model.size[axis]) for axis in (0, 1))
-    return (down, right) if down and right and _agrees(probe, (down, right), grid, model.size) else None
+    down, across = (_side(probe, axis, model.size[axis]) for axis in (0, 1))
+    return (down, across) if down and across and _agrees(probe, (down, across), grid, model.size) else None
 
 
 class _Probe:

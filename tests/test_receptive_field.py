@@ -140,6 +140,17 @@ def batches_of(model):
         handle.remove()
 
 
+@pytest.mark.parametrize(("name", "layer"), [("test_vit", "blocks.1"), ("efficientnet_b0", "blocks.0")])
+def test_that_everything_is_seen_is_known_after_one_pass(name, layer):
+    with timmscope.lend(name, "random") as model:
+        model.grid(layer)
+        passes = []
+        handle = model.module.register_forward_pre_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+        assert model.receptive_field(layer).theoretical is None
+        handle.remove()
+    assert passes.count(False) == 1
+
+
 def test_tokens_are_their_patches_and_a_patch_embedding_sees_them_exactly():
     with timmscope.lend("test_vit", "random") as model:
         grid, side = model.grid("blocks.1"), model.size[0]
