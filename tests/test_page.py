@@ -145,15 +145,16 @@ def test_every_light_technique_gives_its_pictures_at_a_click(shared_page, techni
 
 
 def test_a_long_run_shows_progress_and_stops(page):
-    open_tab(page, "Gradients", "Saliency")
-    page.get_by_label("number input for Samples").fill("256")
-    page.locator("#run-saliency").click()
-    expect(page.locator("#status-saliency progress")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#saliency-heatmap img")).to_be_visible()
-    page.locator("#stop-saliency").click()
-    expect(page.locator("#status-saliency")).to_contain_text("Stopped")
-    page.get_by_label("number input for Samples").fill("1")
-    run(page, "saliency")  # a stopped run leaves nothing behind
+    open_tab(page, "Activations", "Occlusion")
+    stride = page.get_by_label("number input for Stride")
+    stride.fill("2")  # thousands of places: it is not over before it is stopped
+    page.locator("#run-occlusion").click()
+    expect(page.locator("#status-occlusion progress")).to_be_visible(timeout=PATIENCE)
+    expect_picture(page, f"#occlusion-{timmscope.plugins().techniques['occlusion'].outputs[0].name}")
+    page.locator("#stop-occlusion").click()
+    expect(page.locator("#status-occlusion")).to_contain_text("Stopped")
+    stride.fill("56")
+    run(page, "occlusion")  # a stopped run leaves nothing behind
 
 
 def test_a_synthesis_starts_with_samples_and_plots_its_losses(page, server):
