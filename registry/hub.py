@@ -77,9 +77,9 @@ def download(repository: str, file: str, token: bool | None = None, **place: str
         Slow: It is not there yet.
         Exception: What the hub's client raises, and a time-out where it cannot be reached.
     """
-    patience, url = settings().hub_patience, huggingface_hub.hf_hub_url(repository, file, **place)
+    patience = settings().hub_patience
     # One quick question first: the download itself would retry an unreachable hub for most of a minute.
-    patiently(lambda: huggingface_hub.get_hf_file_metadata(url, token=token, timeout=patience), patience)
+    _ask(repository, file, token, **place)
     fetch = functools.partial(huggingface_hub.hf_hub_download, repository, file, token=token, etag_timeout=patience)
     try:
         return patiently(lambda: fetch(**place), settings().time_budget)
@@ -92,11 +92,10 @@ def _download(name: str, repository: str) -> str:
         raise ModelUnavailable(
             f"{name}: its weights are on the hub, which is switched off here (TIMMSCOPE_HUB). {INSTEAD}"
         )
-    patience = settings().hub_patience
     try:
         return download(repository, SAFETENSORS)
     except hub_errors.EntryNotFoundError:
-        if any(_exists(repository, file, patience) for file in PICKLES):
+        if any(_exists(repository, file) for file in PICKLES):
             raise ModelUnavailable(
                 f"{name}: {repository} has its weights only as a pickle, which can run code; safetensors are needed. "
                 f"{INSTEAD}"
@@ -113,13 +112,18 @@ def _download(name: str, repository: str) -> str:
         ) from None
 
 
-def _exists(repository: str, file: str, patience: float) -> bool:
-    url = huggingface_hub.hf_hub_url(repository, file)
+def _exists(repository: str, file: str) -> bool:
     try:
-        patiently(lambda: huggingface_hub.get_hf_file_metadata(url, timeout=patience), patience)
+        _ask(repository, file)
         return True
     except Exception:  # whatever it is, the file cannot be had
         return False
+
+
+def _ask(repository: str, file: str, token: bool | None = None, **place: str) -> None:
+    """Ask the hub for a file's metadata; the arguments are those of `download`."""
+    patience, url = settings().hub_patience, huggingface_hub.hf_hub_url(repository, file, **place)
+    patiently(lambda: huggingface_hub.get_hf_file_metadata(url, token=token, timeout=patience), patience)
 
 
 def patiently(question: Callable[[], T], patience: float) -> T:
