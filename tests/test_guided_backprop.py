@@ -11,6 +11,8 @@ from captum.attr import Deconvolution, GuidedBackprop
 from torch import nn
 
 import timmscope
+from registry import testing
+from registry.settings import Settings
 from timmscope import plugins
 
 from .references import CHELSEA, EMBEDDED, assert_close, named, plain, transformed, without_inplace
@@ -142,3 +144,12 @@ def test_neuron_is_the_gradient_of_one_value_of_the_layer():
 def test_a_neuron_that_is_not_there_is_refused(inputs, message):
     with pytest.raises(timmscope.InvalidInput, match=message):
         timmscope.run("guided_backprop", image=CHELSEA, **inputs)
+
+
+def test_a_backward_pass_that_takes_too_much_memory_is_not_begun(monkeypatch):
+    monkeypatch.setattr("registry.settings.settings", lambda: Settings(activation_bytes=1000))
+    inputs = {"image": CHELSEA, "model": "test_resnet", "weights": "random", "layer": "layer3"}
+    with pytest.raises(timmscope.Declined, match="A backward pass through test_resnet"):
+        timmscope.run("guided_backprop", **inputs)
+    sheet = timmscope.run("unit_sheet", **inputs, files=testing.generated_photos(), steps=2)
+    assert "Left out, guided: A backward pass through test_resnet" in " ".join(sheet.notes)
