@@ -159,8 +159,11 @@ def test_a_long_run_shows_progress_and_stops(page):
 
 def test_a_synthesis_starts_with_samples_and_plots_its_losses(page, server):
     page.goto(f"{server.url}/?technique=style_transfer&steps=12&size=64&style=grass.png")
-    expect_picture(page, "#photo")
+    expect(page.locator("img[src$='/grass.png']")).to_be_visible()
+    page.route("**/gradio_api/**", lambda route: None)
     page.locator("#style_transfer-style-gravel").click()
+    expect(page.locator("img[src$='/gravel.png']")).to_have_count(1)  # at once: a run right after it takes the new one
+    page.unroute("**/gradio_api/**")  # what was held goes on
     run(page, "style_transfer")
     expect_picture(page, "#style_transfer-image", width=64)
     expect(page.locator("#style_transfer-losses .mark-line").first).to_be_visible()

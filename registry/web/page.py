@@ -75,7 +75,8 @@ def build() -> Page:
 
 def _shared_controls(found: Plugins) -> tuple[Shared, gr.Label]:
     photo = photo_input(label="Photo", sources=["upload", "clipboard", "webcam"], height=230, elem_id="photo")
-    samples.sample_buttons(photo)
+    sample_files = samples.sample_files()
+    samples.sample_buttons(photo, sample_files)
     names = catalogue.model_names(found.model_sources)
     model = unchecked(gr.Dropdown(names, value=MODEL.default, label="Model", allow_custom_value=True, elem_id="model"))
     kinds = list(WEIGHTS.port.choices)  # type: ignore[attr-defined]
@@ -86,7 +87,7 @@ def _shared_controls(found: Plugins) -> tuple[Shared, gr.Label]:
     )
     fit = unchecked(gr.Checkbox(FIT.default, label="Fit the whole photo (squash instead of crop)", elem_id="fit"))
     prediction = gr.Label(label="What the network says", num_top_classes=5, elem_id="prediction")
-    return Shared(photo, model, weights, fit, target), prediction
+    return Shared(photo, sample_files, model, weights, fit, target), prediction
 
 
 def _connect(

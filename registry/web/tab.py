@@ -46,9 +46,13 @@ LATEX: list[dict[str, str | bool]] = [
 
 @dataclass
 class Shared:
-    """The controls that all tabs share, by parameter name: the photo, model, weights, fit and target."""
+    """The controls that all tabs share, by parameter name: the photo, model, weights, fit and target.
+
+    And the sample photos, which every photo input offers.
+    """
 
     photo: gr.Image
+    samples: gr.File
     model: gr.Dropdown
     weights: gr.Radio
     fit: gr.Checkbox
@@ -124,7 +128,7 @@ class Tab:
     def _control(self, parameter: Parameter) -> None:
         control = self.controls[parameter.name] = page_input(parameter)
         if isinstance(parameter.port, Photo):
-            sample_buttons(control, f"{self.technique.name}-{parameter.name}")
+            sample_buttons(control, self.shared.samples, f"{self.technique.name}-{parameter.name}")
 
     def _outputs(self) -> list[gr.components.Component]:
         """Pictures large in rows of two; what is no picture in a row below them."""
