@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -76,6 +77,16 @@ def test_a_run_that_goes_wrong_is_answered_with_what_and_who(answers, name, answ
 @pytest.mark.parametrize("name", ["prints", "warns", "leaves_a_hook", "writes"])
 def test_what_harms_no_result_gives_one(answers, name):
     assert answers[name][0] == "complete"
+
+
+def test_a_sample_that_cannot_be_read_is_left_out(server):
+    page = httpx.get(f"{server.url}/config", trust_env=False).json()
+    buttons = [part["props"].get("elem_id") for part in page["components"]]
+    assert buttons.count("sample-square") == buttons.count("sample-chelsea") == 1
+    log = server.log.read_text()
+    for name in ("not_there", "no_photo", "unreadable"):
+        assert f"sample-{name}" not in buttons
+        assert f"sample {name} cannot be shown" in log
 
 
 def test_everything_else_works_beside_them(server, answers, cat):

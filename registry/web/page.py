@@ -12,11 +12,12 @@ from ..plugins import Plugins, plugins
 from ..ports import Photo, Target, Targets
 from ..settings import settings
 from ..technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
-from . import links, plugins_page, samples
+from . import links, plugins_page
 from .answers import Page, answered
 from .components import photo_input, read_photo, unchecked
 from .endpoints import add_endpoint
 from .runs import bound_queue
+from .samples import FIRST, Samples
 from .tab import Shared, Tab
 
 TITLE = "timmscope"
@@ -75,8 +76,8 @@ def build() -> Page:
 
 def _shared_controls(found: Plugins) -> tuple[Shared, gr.Label]:
     photo = photo_input(label="Photo", sources=["upload", "clipboard", "webcam"], height=230, elem_id="photo")
-    sample_files = samples.sample_files()
-    samples.sample_buttons(photo, sample_files)
+    sample_photos = Samples()
+    sample_photos.buttons(photo)
     names = catalogue.model_names(found.model_sources)
     model = unchecked(gr.Dropdown(names, value=MODEL.default, label="Model", allow_custom_value=True, elem_id="model"))
     kinds = list(WEIGHTS.port.choices)  # type: ignore[attr-defined]
@@ -87,7 +88,7 @@ def _shared_controls(found: Plugins) -> tuple[Shared, gr.Label]:
     )
     fit = unchecked(gr.Checkbox(FIT.default, label="Fit the whole photo (squash instead of crop)", elem_id="fit"))
     prediction = gr.Label(label="What the network says", num_top_classes=5, elem_id="prediction")
-    return Shared(photo, sample_files, model, weights, fit, target), prediction
+    return Shared(photo, sample_photos, model, weights, fit, target), prediction
 
 
 def _connect(
@@ -138,7 +139,7 @@ def _connect(
     def restore(request: gr.Request) -> dict[Any, Any]:
         """Set what the address asks for; without a photo of its own, the page starts with a sample."""
         params = dict(request.query_params)
-        updates: dict[Any, Any] = {shared.photo: samples.chosen_file(params.get("sample", ""), samples.FIRST)}
+        updates: dict[Any, Any] = {shared.photo: shared.samples.file(params.get("sample", ""), FIRST)}
         for parameter, control in ((MODEL, shared.model), (WEIGHTS, shared.weights), (FIT, shared.fit)):
             value = links.value_from(parameter, params)
             updates[control] = gr.skip() if value is None else value
@@ -148,7 +149,7 @@ def _connect(
             named_here = params if tab.technique.name == params.get("technique") else {}
             for parameter in tab.technique.own_parameters:
                 if isinstance(parameter.port, Photo) and parameter.name in tab.controls:
-                    photo = samples.chosen_file(named_here.get(parameter.name, ""), parameter.port.sample)
+                    photo = shared.samples.file(named_here.get(parameter.name, ""), parameter.port.sample)
                     updates[tab.controls[parameter.name]] = photo
             if named_here:
                 updates[families] = gr.Tabs(selected=tab.technique.family)

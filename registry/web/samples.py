@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +17,46 @@ from .temporary import cached
 
 FIRST = "chelsea"
 THUMBNAIL = 96  # pixels
+logger = logging.getLogger("timmscope.web")
 
 
-def sample_file(name: str) -> str:
-    """A sample photo as a file the server may serve."""
+class Samples:
+    """The sample photos of a page; one that cannot be read or kept is left out.
+
+    The browser holds the addresses of their files from the start. A click on one takes no way to the server and back,
+    so that a run that is started right after it sees the new photo.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._thumbnails: dict[str, str] = {}
+        for name in plugins().samples:
+            try:
+                self._thumbnails[name], self._files[name] = _thumbnail(name), _file(name)
+            except Exception:  # a plugin's photo, or a full disk: the page is of use without it
+                logger.exception("sample %s cannot be shown", name)
+        self._addresses = gr.File([*self._files.values()], file_count="multiple", visible=False)
+
+    def file(self, name: str, otherwise: str) -> str | None:
+        """The file of the sample that a link names, else of another one, else None."""
+        name = name.removeprefix("sample:").rsplit(".", 1)[0]
+        return self._files.get(name, self._files.get(otherwise))
+
+    def buttons(self, photo: Any, prefix: str = "sample") -> None:
+        """A button a sample, which puts it into the photo input at a click."""
+        with gr.Row(elem_classes="samples"):
+            for index, name in enumerate(self._files):
+                button = gr.Button(
+                    name, icon=self._thumbnails[name], size="sm", min_width=92, elem_id=f"{prefix}-{name}"
+                )
+                button.click(None, self._addresses, photo, js=f"files => files[{index}]")
+
+
+def _file(name: str) -> str:
     source = sample(name)
     if isinstance(source, Path):
         return cached(source.read_bytes(), f"{name}{source.suffix}", keep=True)
     return cached(render.png(decode(source)), f"{name}.png", keep=True)
-
-
-def chosen_file(name: str, otherwise: str) -> str | None:
-    """The file of the sample that a link names, else of another one, else None."""
-    name = name.removeprefix("sample:").rsplit(".", 1)[0]
-    name = name if name in plugins().samples else otherwise
-    return sample_file(name) if name in plugins().samples else None
-
-
-def sample_files() -> gr.File:
-    """All samples, out of sight, in the order of the plugins: the browser holds their addresses from the start."""
-    return gr.File([sample_file(name) for name in plugins().samples], file_count="multiple", visible=False)
-
-
-def sample_buttons(photo: Any, files: gr.File, prefix: str = "sample") -> None:
-    """A button a sample, which puts it into the photo input at a click.
-
-    It takes no way to the server and back: a run that is started right after the click sees the new photo.
-    """
-    with gr.Row(elem_classes="samples"):
-        for index, name in enumerate(plugins().samples):
-            button = gr.Button(name, icon=_thumbnail(name), size="sm", min_width=92, elem_id=f"{prefix}-{name}")
-            button.click(None, files, photo, js=f"files => files[{index}]")
 
 
 def _thumbnail(name: str) -> str:

@@ -33,7 +33,7 @@ from .answers import answered
 from .components import files, is_wall, notes, page_input, page_output, read, shown, status
 from .dispatch import stream
 from .runs import Run, noted, queued, stop
-from .samples import sample_buttons
+from .samples import Samples
 
 PREVIEW_SECONDS = 0.3
 IN_SIGHT = 5  # controls of a tab
@@ -52,7 +52,7 @@ class Shared:
     """
 
     photo: gr.Image
-    samples: gr.File
+    samples: Samples
     model: gr.Dropdown
     weights: gr.Radio
     fit: gr.Checkbox
@@ -128,7 +128,7 @@ class Tab:
     def _control(self, parameter: Parameter) -> None:
         control = self.controls[parameter.name] = page_input(parameter)
         if isinstance(parameter.port, Photo):
-            sample_buttons(control, self.shared.samples, f"{self.technique.name}-{parameter.name}")
+            self.shared.samples.buttons(control, f"{self.technique.name}-{parameter.name}")
 
     def _outputs(self) -> list[gr.components.Component]:
         """Pictures large in rows of two; what is no picture in a row below them."""

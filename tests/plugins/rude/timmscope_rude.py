@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
-from timmscope import Heatmap, Number, Outputs, Picture, Text, VisionModel, hookimpl, technique
+from timmscope import Heatmap, Number, Outputs, PhotoSet, Picture, SetPhoto, Text, VisionModel, hookimpl, technique
 
 TIMMSCOPE_API = 1
 AWAKE = threading.Event()
@@ -145,3 +146,17 @@ def register_techniques(register):
         accepts,
     ):
         register(sin)
+
+
+def photos() -> list[SetPhoto]:
+    return [
+        SetPhoto("not_there", lambda: Path("/nowhere/not_there.png")),
+        SetPhoto("no_photo", lambda: b"no photo"),
+        SetPhoto("unreadable", lambda: 1 // 0),
+        SetPhoto("square", lambda: picture()["picture"]),
+    ]
+
+
+@hookimpl
+def register_photo_sets(register):
+    register(PhotoSet("rude", "Damaged photos", photos, samples=True))
