@@ -19,7 +19,15 @@ os.environ["OMP_NUM_THREADS"] = "1"  # the same for the processes that tests sta
 torch.set_num_threads(1)  # the server of the web tests runs beside, and threads that wait for a core burn one
 
 # Files that take a minute and more: begun first, so that no worker ends long after the others.
-LONGEST = ("test_page", "test_docs", "test_every_technique", "test_author_path", "test_plugins_page", "test_faults")
+LONGEST = (
+    "test_page",
+    "test_docs",
+    "test_plugins_page",
+    "test_markup",
+    "test_hub",
+    "test_faces",
+    "test_every_technique",
+)
 
 
 def pytest_collection_modifyitems(items):

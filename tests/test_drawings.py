@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from registry.web import drawings
 from timmscope import Placed
 
-from .test_page import PATIENCE, browser, open_tab, page, run  # noqa: F401
+from .test_page import browser, open_tab, page, run  # noqa: F401
 
 MARKUP = "<img src=x onerror=alert(1)>"  # as the name of a folder: a label
 COLORS = [(220, 30, 30), (30, 200, 40), (40, 60, 220), (230, 210, 20), (20, 200, 210), (200, 30, 190)]
@@ -49,7 +49,7 @@ def test_pointing_at_a_point_shows_its_photo_and_markup_in_names_stays_text(page
     tab.locator("input[type=file]").last.set_input_files(
         {"name": "set.zip", "mimeType": "application/zip", "buffer": archive()}
     )
-    expect(tab.get_by_role("cell", name="set.zip")).to_be_visible(timeout=PATIENCE)
+    expect(tab.get_by_role("cell", name="set.zip")).to_be_visible()
     run(page, "embedding_map")
     points, card = page.locator("#embedding_map-points"), page.locator("#embedding_map-points .scatter-card")
     expect(points.locator(".scatter-plot path")).to_have_count(len(COLORS))

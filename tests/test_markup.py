@@ -42,16 +42,16 @@ def page(browser, server):  # noqa: F811
 
 def test_markup_in_names_is_text_wherever_it_is_shown(page, server, cat):
     toast = page.get_by_test_id("toast-body").first
-    expect(toast).to_contain_text(DEFUSED, timeout=PATIENCE)  # from the address
+    expect(toast).to_contain_text(DEFUSED)  # from the address
     page.goto(server.url)
-    expect(page.locator("#prediction")).to_contain_text("tiger cat", timeout=PATIENCE)
+    expect(page.locator("#prediction")).to_contain_text("tiger cat")
 
     # a photo: its name in the call, the address, and the page that the address opens
     page.locator("#photo").get_by_label(re.compile("[Cc]lear|Remove")).first.click()
     page.locator("#photo input[type=file]").set_input_files(
         {"name": f"{TAG}.png", "mimeType": "image/png", "buffer": cat}
     )
-    expect(page.locator("#line")).to_contain_text("tiger cat", timeout=PATIENCE)
+    expect(page.locator("#line")).to_contain_text("tiger cat")
     open_tab(page, "Gradients", "Saliency")
     run(page, "saliency")
     page.get_by_role("button", name=re.compile("as Python, curl")).locator("visible=true").click()
@@ -60,16 +60,16 @@ def test_markup_in_names_is_text_wherever_it_is_shown(page, server, cat):
 
     # a class and a model: the line of the prediction, the status and the toast
     choose(page, "target", TAG, known=False)
-    expect(page.locator("#line")).to_contain_text(TAG, timeout=PATIENCE)
+    expect(page.locator("#line")).to_contain_text(TAG)
     page.locator("#run-saliency").click()
-    expect(page.locator("#status-saliency")).to_contain_text(DEFUSED, timeout=PATIENCE)
+    expect(page.locator("#status-saliency")).to_contain_text(DEFUSED)
     choose(page, "model", TAG, known=False)
-    expect(toast).to_contain_text(DEFUSED, timeout=PATIENCE)
+    expect(toast).to_contain_text(DEFUSED)
     assert page.evaluate(HACKED) is None
 
     # photos: captions, notes, the table, the points and the card of one of them
     page.goto(server.url)
-    expect(page.locator("#prediction")).to_contain_text("tiger cat", timeout=PATIENCE)
+    expect(page.locator("#prediction")).to_contain_text("tiger cat")
     archive = {"name": f"{TAG}.zip", "mimeType": "application/zip", "buffer": zipped()}
     for title, technique, shown in (
         ("Nearest neighbours", "nearest_neighbors", ".caption-label"),
@@ -78,7 +78,7 @@ def test_markup_in_names_is_text_wherever_it_is_shown(page, server, cat):
         open_tab(page, "Activations", title)
         tab = page.locator(f"[role=tabpanel]:has(#run-{technique})").last
         tab.locator("input[type=file][multiple]").set_input_files(archive)
-        expect(tab.locator(".file-preview")).to_contain_text("img src=x", timeout=PATIENCE)
+        expect(tab.locator(".file-preview")).to_contain_text("img src=x")
         run(page, technique)
         expect(tab.locator(shown).filter(has_text="onerror").first).to_contain_text(TAG)
         expect(tab.locator(".notes")).to_contain_text(f"{TAG}.txt")

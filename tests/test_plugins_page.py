@@ -14,7 +14,7 @@ from registry.plugins import PluginReport, Plugins
 from registry.web.plugins_page import table
 
 from .serving import ROOT, serving
-from .test_page import PATIENCE, browser  # noqa: F401
+from .test_page import browser  # noqa: F401
 
 TOYS = ("rude", "newer", "newer_name", "fade", "digits")
 BUDGET = 6  # seconds a run
@@ -108,7 +108,7 @@ def test_the_log_has_what_was_printed_and_why_it_failed(server, answers):
 def test_the_page_names_every_one(server, answers, browser):  # noqa: F811
     page = browser.new_page()
     page.goto(server.url)
-    page.get_by_role("tab", name="Plugins", exact=True).click(timeout=PATIENCE)
+    page.get_by_role("tab", name="Plugins", exact=True).click()
     row = page.locator("table.plugins tr", has=page.get_by_role("cell", name="rude", exact=True))
     for incident in (
         "Raises failed: ZeroDivisionError",
@@ -122,7 +122,7 @@ def test_the_page_names_every_one(server, answers, browser):  # noqa: F811
         "leaves the network changed, hooks in stem",
         "writes into the weights of test_convnext",
     ):
-        expect(row.locator(".incident", has_text=incident)).to_have_count(1, timeout=PATIENCE)
+        expect(row.locator(".incident", has_text=incident)).to_have_count(1)
     assert "secrets" not in row.inner_text()
     table = page.locator("table.plugins")
     expect(table.locator(".failed", has_text="it needs plugin API 99")).to_have_count(1)

@@ -22,7 +22,7 @@ from registry.web import calls, links
 from .plugins.sheet import timmscope_sheet
 from .references import CHELSEA
 from .serving import ROOT, serving
-from .test_page import PATIENCE, browser  # noqa: F401
+from .test_page import browser  # noqa: F401
 
 TOYS = ("fade", "sheet", "broken_import", "broken_declaration", "clash")
 
@@ -124,13 +124,13 @@ def test_photos_dropped_on_the_page_are_used(with_toys, cat, browser):  # noqa: 
     page = browser.new_page()
     page.goto(f"{with_toys.url}/?technique=sheet&side=16")
     with page.expect_file_chooser() as chooser:
-        page.locator("button:has-text('Drop File Here')").locator("visible=true").first.click(timeout=PATIENCE)
+        page.locator("button:has-text('Drop File Here')").locator("visible=true").first.click()
     files = [{"name": name, "mimeType": "", "buffer": data} for name, data in (("a cat.png", cat), ("b.txt", b"text"))]
     chooser.value.set_files(files)
     expect(page.get_by_text("Uploading")).to_have_count(0)
-    expect(page.get_by_text(re.compile("KB")).first).to_be_visible(timeout=PATIENCE)
-    page.locator("#run-sheet").click(timeout=PATIENCE)
-    expect(page.locator("#status-sheet")).to_contain_text("Done in", timeout=PATIENCE)
+    expect(page.get_by_text(re.compile("KB")).first).to_be_visible()
+    page.locator("#run-sheet").click()
+    expect(page.locator("#status-sheet")).to_contain_text("Done in")
     expect(page.locator("#sheet-thumbnails")).to_contain_text("a cat.png ()")
     expect(page.get_by_text("1 of 2 files: b.txt")).to_be_visible()
     assert page.url.endswith("/?technique=sheet&side=16")
@@ -140,8 +140,8 @@ def test_photos_dropped_on_the_page_are_used(with_toys, cat, browser):  # noqa: 
 def test_its_tab_runs_and_the_plugins_page_names_the_broken_ones(with_toys, browser):  # noqa: F811
     page = browser.new_page()
     page.goto(f"{with_toys.url}/?technique=fade")
-    page.locator("#run-fade").click(timeout=PATIENCE)
-    expect(page.locator("#status-fade")).to_contain_text("Done in", timeout=PATIENCE)
+    page.locator("#run-fade").click()
+    expect(page.locator("#status-fade")).to_contain_text("Done in")
     expect(page.locator("#fade-faded img")).to_be_visible()
     page.get_by_role("tab", name="Plugins", exact=True).click()
     table = page.locator("table.plugins")
