@@ -55,6 +55,7 @@ def serve(style: Path) -> None:
         },
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
+        _frontend=False,  # no check that the page comes within 3 s: where it takes longer, the server would end
     )
     mend(page.mcp_server_obj)
     page.block_thread()
