@@ -104,7 +104,6 @@ def gradient_ascent(
     from . import sample_photos
     from .synthesis import Goal, Network, opinion
     from .synthesis import facets as clusters
-    from .synthesis.images import resized
 
     whole = bool(layer) or canvas == "pixels"  # else the network sees crops
     count = facets if facets > 1 else seeds
@@ -123,8 +122,7 @@ def gradient_ascent(
     label = "" if layer else goal.label
     own = opinion.scores(model, step.pictures, label)
     other, trouble = opinion.second_opinion(second_model, step.pictures, label)
-    whole_pictures = resized(step.images, network.size)  # some networks take nothing smaller
-    values = rank = goal(whole_pictures).detach().tolist()
+    values = rank = goal(step.images).detach().tolist()
     if label and other and other[0].target is not None:
         rank = [float(scores.values[scores.target]) for scores in other]
     order = sorted(range(len(values)), key=lambda i: -rank[i])
@@ -137,7 +135,7 @@ def gradient_ascent(
         "second_opinion": other[order[0]] if other else own[order[0]],
         "images": Captioned(step.pictures[order], captions),
     }
-    if goal.silent(whole_pictures):
+    if goal.silent(step.images):
         outputs.note(f"{goal.label} never fires: before its activation it stays below zero.")
     yield outputs.note(trouble)
 

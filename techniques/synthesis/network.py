@@ -50,8 +50,8 @@ class Network:
         return True
 
     def input(self, images: Tensor) -> Tensor:
-        """RGB images as the network takes them: its size where it has a fixed one, normalised, grey where it is."""
-        if tuple(images.shape[2:]) != tuple(self.size) and tuple(self.size) == tuple(self.model.size):
+        """RGB images as the network takes them: of its size, normalised, grey where it is."""
+        if tuple(images.shape[2:]) != tuple(self.size):
             images = resized(images, self.size)
         if self.mean.shape[1] == 1:
             images = images.mean(1, keepdim=True)
