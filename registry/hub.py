@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import functools
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
@@ -17,12 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from .errors import ModelUnavailable
+from .hub_cache import NotFetched, hub_cache
 from .settings import settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SAFETENSORS, PICKLES = "model.safetensors", ("pytorch_model.bin", "open_clip_pytorch_model.bin")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, or a limit on files
 INSTEAD = "The embedded models and weights 'random' need no hub."
 logger = logging.getLogger("timmscope.hub")
 T = TypeVar("T")
@@ -41,9 +44,7 @@ def fetch(name: str, repository: str | None) -> dict[str, Tensor]:
     """
     if not repository:
         raise ModelUnavailable(f"{name}: timm names no hub repository with its weights. {INSTEAD}")
-    path = huggingface_hub.try_to_load_from_cache(repository, SAFETENSORS)
-    if not isinstance(path, str):
-        path = _download(name, repository)
+    path = hub_cache().find(repository, SAFETENSORS) or _download(name, repository)
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -57,11 +58,7 @@ def fetch(name: str, repository: str | None) -> dict[str, Tensor]:
         ) from None
 
 
-class Slow(Exception):
-    """A download that takes too long. It goes on, so that a later try may find it done."""
-
-
-def download(repository: str, file: str, token: bool | None = None, **place: str) -> str:
+def download(repository: str, file: str, token: bool | None = None, **place: Any) -> str:
     """Path of a file of the hub in the local cache, after it was downloaded.
 
     Nobody waits longer than a run may take: a hub that sends a byte now and then would hold what waits for the file,
@@ -74,17 +71,29 @@ def download(repository: str, file: str, token: bool | None = None, **place: str
         **place: `repo_type` and `revision`, as the hub's client knows them.
 
     Raises:
-        Slow: It is not there yet.
+        NotFetched: It is too large, the disk is full, or it takes too long. It goes on then, so that a later try may
+            find it done.
         Exception: What the hub's client raises, and a time-out where it cannot be reached.
     """
     patience = settings().hub_patience
     # One quick question first: the download itself would retry an unreachable hub for most of a minute.
-    _ask(repository, file, token, **place)
-    fetch = functools.partial(huggingface_hub.hf_hub_download, repository, file, token=token, etag_timeout=patience)
+    size = _ask(repository, file, token, **place)
+    kept = hub_cache()
+
+    def fetch() -> str:
+        with kept.room(repository, size):
+            return huggingface_hub.hf_hub_download(
+                repository, file, cache_dir=kept.folder, token=token, etag_timeout=patience, **place
+            )
+
     try:
-        return patiently(lambda: fetch(**place), settings().time_budget)
+        return patiently(fetch, settings().time_budget)
     except concurrent.futures.TimeoutError:
-        raise Slow from None
+        raise NotFetched("comes slowly from the hub; try again later") from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise NotFetched("finds no room on the disk of this server; try again later") from error
 
 
 def _download(name: str, repository: str) -> str:
@@ -103,8 +112,8 @@ def _download(name: str, repository: str) -> str:
         raise ModelUnavailable(f"{name}: {repository} has no file {SAFETENSORS}. {INSTEAD}") from None
     except (hub_errors.RepositoryNotFoundError, hub_errors.GatedRepoError):
         raise ModelUnavailable(f"{name}: the hub has no open repository {repository}. {INSTEAD}") from None
-    except Slow:
-        raise ModelUnavailable(f"{name}: its weights come slowly from the hub; try again later. {INSTEAD}") from None
+    except NotFetched as error:
+        raise ModelUnavailable(f"{name}: {SAFETENSORS} of {repository} {error}. {INSTEAD}") from None
     except Exception as error:  # httpx, OSError, TimeoutError, OfflineModeIsEnabled: all mean no file
         logger.info("hub: %s: %s", repository, error)
         raise ModelUnavailable(
@@ -120,10 +129,11 @@ def _exists(repository: str, file: str) -> bool:
         return False
 
 
-def _ask(repository: str, file: str, token: bool | None = None, **place: str) -> None:
-    """Ask the hub for a file's metadata; the arguments are those of `download`."""
+def _ask(repository: str, file: str, token: bool | None = None, **place: str) -> int:
+    """Ask the hub how large a file is, in bytes; the arguments are those of `download`."""
     patience, url = settings().hub_patience, huggingface_hub.hf_hub_url(repository, file, **place)
-    patiently(lambda: huggingface_hub.get_hf_file_metadata(url, token=token, timeout=patience), patience)
+    ask = functools.partial(huggingface_hub.get_hf_file_metadata, url, token=token, timeout=patience)
+    return patiently(ask, patience).size or 0
 
 
 def patiently(question: Callable[[], T], patience: float) -> T:

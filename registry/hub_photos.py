@@ -20,7 +20,8 @@ import huggingface_hub
 from huggingface_hub import errors as hub_errors
 
 from .errors import InvalidInput, MissingExtra, SetUnavailable
-from .hub import Slow, download, patiently
+from .hub import download, patiently
+from .hub_cache import NotFetched, hub_cache
 from .photo_sets import PhotoList, SetPhoto
 from .photo_sources import HUB, SUFFIXES, evenly, one_label_is_none
 from .settings import settings
@@ -113,13 +114,11 @@ def _photo(repository: str, revision: str, file: str) -> SetPhoto:
 
 def _fetch(repository: str, revision: str, file: str) -> Path:
     """A file of the data set, from the local cache or downloaded."""
-    path = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision, repo_type="dataset")
-    if isinstance(path, str):
-        return Path(path)
+    place = {"repo_type": "dataset", "revision": revision}
     try:
-        return Path(download(repository, file, token=False, repo_type="dataset", revision=revision))
-    except Slow:
-        raise SetUnavailable(f"{repository}: {file} comes slowly from the hub; try again later. {INSTEAD}") from None
+        return Path(hub_cache().find(repository, file, **place) or download(repository, file, token=False, **place))
+    except NotFetched as error:
+        raise SetUnavailable(f"{repository}: {file} {error}. {INSTEAD}") from None
     except Exception as error:
         logger.info("hub: %s: %s: %s", repository, file, error)
         raise SetUnavailable(f"{repository}: {file} cannot be fetched from the hub. {INSTEAD}") from None

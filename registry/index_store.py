@@ -13,7 +13,6 @@ from typing import Any
 
 import filelock
 import numpy as np
-import platformdirs
 
 from .settings import settings
 
@@ -124,8 +123,7 @@ class Store:
 
 def default_store() -> Store:
     """The store in the operator's folder, else in the user's cache folder."""
-    folder = settings().cache_folder or platformdirs.user_cache_dir("timmscope", appauthor=False)
-    return Store(Path(folder) / "indexes", settings().index_bytes)
+    return Store(settings().cache_path / "indexes", settings().index_bytes)
 
 
 def _text(recipe: Mapping[str, Any]) -> str:

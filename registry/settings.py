@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+import platformdirs
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,6 +26,11 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=40_000_000, gt=0, description="Largest photo accepted, in pixels.")
     hub: bool = Field(default=True, description="Whether weights may be fetched from the Hugging Face hub.")
     hub_patience: float = Field(default=1.5, gt=0, description="Seconds to wait for the hub's first answer.")
+    hub_bytes: int = Field(
+        default=20 * 2**30,
+        gt=0,
+        description="Disk for files fetched from the hub, in bytes; the least recently used go.",
+    )
     disabled_plugins: str = Field(default="", description="Names of plugins that are not loaded, with commas between.")
     time_budget: float = Field(default=300, gt=0, description="Longest run, in seconds.")
     parallel_runs: int = Field(default=2, gt=0, description="Light runs at the same time; more wait in their queue.")
@@ -37,7 +43,9 @@ class Settings(BaseSettings):
     photo_folders: str = Field(default="", description="Folders of photos that anyone may use, as a PATH is written.")
     data_set_bytes: int = Field(default=2**30, gt=0, description="Most that is fetched of one hub data set, in bytes.")
     unpacked_bytes: int = Field(default=2**30, gt=0, description="Most that an uploaded zip may unpack to, in bytes.")
-    cache_folder: str = Field(default="", description="Where indexes of photo sets are kept; empty: the user's cache.")
+    cache_folder: str = Field(
+        default="", description="Where files of the hub and indexes of photo sets are kept; empty: the user's cache."
+    )
     index_bytes: int = Field(default=2**30, gt=0, description="Disk for indexes of photo sets, in bytes.")
     upload_bytes: int = Field(default=25 * 2**20, gt=0, description="Largest upload, in bytes.")
     temporary_bytes: int = Field(
@@ -46,6 +54,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="Lines of the log: text for people, or json with one object a line."
     )
+
+    @property
+    def cache_path(self) -> Path:
+        """The folder of what is kept on disk beyond a run."""
+        return Path(self.cache_folder or platformdirs.user_cache_dir("timmscope", appauthor=False))
 
     @functools.cached_property
     def folders(self) -> dict[str, Path]:

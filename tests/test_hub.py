@@ -20,8 +20,9 @@ import timm
 import torch
 from safetensors.torch import save
 
+from registry.hub_cache import HubCache, NotFetched
+
 ROOT = Path(__file__).parent.parent
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 # Loads a model for each name it reads, and answers what came of it.
 CLIENT = """
@@ -38,6 +39,14 @@ for line in sys.stdin:
     except timmscope.TimmscopeError as error:
         answer = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(answer | {"seconds": time.monotonic() - start}), flush=True)
+"""
+
+
+# What writes longer files than these bytes is told that there is no room.
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 """
 
 
@@ -64,7 +73,7 @@ class Hub:
             request.end_headers()
             return
         request.send_response(200)
-        request.send_header("X-Repo-Commit", COMMIT)
+        request.send_header("X-Repo-Commit", hashlib.sha1(repository.encode()).hexdigest())
         request.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
@@ -115,7 +124,14 @@ def client(endpoint: str, cache: Path, script: str = CLIENT, **settings: str) ->
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         cwd=ROOT,
-        env=clean | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"} | settings,
+        env=clean
+        | {
+            "HF_ENDPOINT": endpoint,
+            "HF_HOME": str(cache),
+            "HF_HUB_DISABLE_XET": "1",
+            "TIMMSCOPE_CACHE_FOLDER": str(cache),
+        }
+        | settings,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -243,12 +259,14 @@ def test_killed_in_the_midst_of_a_download_the_next_one_starts_afresh(stopping, 
             print(name, file=load.process.stdin, flush=True)
             assert stopping.half_way.wait(60)
             load.process.kill()
-        assert list(tmp_path.rglob("*.incomplete"))
+        (left,) = tmp_path.rglob("*.incomplete")
+        os.utime(left, (0, 0))  # long ago
         assert not list(tmp_path.rglob("*.safetensors"))
         stopping.go_on.set()
         with client(endpoint, tmp_path) as load:
             found = load(name)["state"]
     assert found == {key: float(tensor.double().sum()) for key, tensor in state.items()}
+    assert not list(tmp_path.rglob("*.incomplete"))
 
 
 def test_a_download_without_end_is_given_up_and_found_when_it_has_ended(stopping, tmp_path):
@@ -256,10 +274,68 @@ def test_a_download_without_end_is_given_up_and_found_when_it_has_ended(stopping
     stopping.repositories[f"timm/{name}"] = {"model.safetensors": save(weights_of("test_resnet"))}
     with serving(stopping) as endpoint, client(endpoint, tmp_path, TIMMSCOPE_TIME_BUDGET="3") as load:
         answer = load(name)
-        assert answer["error"].startswith(f"ModelUnavailable: {name}: its weights come slowly from the hub; try again")
+        assert answer["error"].startswith(f"ModelUnavailable: {name}: model.safetensors of timm/{name} comes slowly")
         stopping.go_on.set()
         assert load(name)["origin"] == f"hub:timm/{name}"
     assert stopping.asked.count("GET model.safetensors") == 1
+
+
+def test_the_least_recently_used_files_go_and_what_is_too_large_is_not_fetched(hub, tmp_path):
+    one, two, three, large = (f"test_{name}.r160_in1k" for name in ("convnext", "convnext2", "convnext3", "vit"))
+    for name, size in ((one, 1000), (two, 1000), (three, 1000), (large, 3000)):
+        weights = save({name: torch.zeros(size)})  # fetched, and then refused: they fit no network
+        hub.repositories[f"timm/{name}"] = {"model.safetensors": weights}
+    kept = {"TIMMSCOPE_HUB_BYTES": str(10_000)}  # of 4 and 12 kB
+
+    def fetched(load, name):
+        hub.asked.clear()
+        load(name)
+        return "GET model.safetensors" in hub.asked
+
+    with serving(hub) as endpoint, client(endpoint, tmp_path, **kept) as load:
+        assert [fetched(load, name) for name in (one, two, one)] == [True, True, False]
+        assert [fetched(load, name) for name in (three, one, two)] == [True, False, True]
+        assert sum(path.stat().st_size for path in tmp_path.glob("hub/*/blobs/*")) <= 10_000
+        answer = load(large)["error"]
+        assert f"{large}: model.safetensors of timm/{large} takes 0 MiB, more than the 0 MiB that are kept" in answer
+        assert not list(tmp_path.glob(f"hub/*{large}/blobs/*"))
+
+
+def test_on_a_full_disk_it_is_said_and_nothing_half_written_stays(hub, tmp_path):
+    name = "test_convnext.r160_in1k"
+    hub.repositories[f"timm/{name}"] = {"model.safetensors": save(weights_of("test_convnext"))}
+    with serving(hub) as endpoint:
+        with client(endpoint, tmp_path, FULL + CLIENT) as load:
+            assert "model.safetensors of timm/test_convnext.r160_in1k finds no room on the disk" in load(name)["error"]
+        assert not list(tmp_path.rglob("*.safetensors"))
+        with client(endpoint, tmp_path) as load:
+            assert load(name)["origin"] == f"hub:timm/{name}"
+
+
+def test_what_the_user_has_in_the_hubs_own_cache_is_used_and_stays(hub, tmp_path):
+    name, state = "test_convnext.r160_in1k", weights_of("test_convnext")
+    hub.repositories[f"timm/{name}"] = {"model.safetensors": save(state)}
+    with serving(hub) as endpoint, client(endpoint, tmp_path, TIMMSCOPE_CACHE_FOLDER="/dev/null/none") as load:
+        assert load(name)["origin"] == f"hub:timm/{name}"  # an app that has no folder of its own keeps it there
+    (users,) = tmp_path.rglob("model.safetensors")
+    with (
+        mute(accepts=False) as endpoint,
+        client(endpoint, tmp_path / "home", HF_HUB_CACHE=str(users.parents[3])) as load,
+    ):
+        assert load(name)["origin"] == f"hub:timm/{name}"
+    assert users.is_file()
+    assert not list((tmp_path / "home").rglob("*.safetensors"))
+
+
+def test_room_on_disk_is_taken_before_a_download(tmp_path):
+    kept = HubCache(tmp_path / "hub", 10)
+    full = pytest.raises(NotFetched, match="has no room beside what else is fetched")
+    with kept.room("one", 6), kept.room("two", 4), full, kept.room("three", 1):
+        pytest.fail("there is no room")
+    with kept.room("three", 10):
+        pass
+    with pytest.raises(NotFetched, match="takes 0 MiB, more than the 0 MiB"), kept.room("four", 11):
+        pytest.fail("there is no room")
 
 
 @contextlib.contextmanager
