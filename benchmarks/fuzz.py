@@ -38,6 +38,7 @@ from .fuzz_calls import Call, Photo
 SECONDS = 60.0  # longest answer: the time budget of a run, and the queue before it
 BUDGET = 20  # seconds of one run
 GROWTH = 100 * 2**20  # bytes that the server may have grown by from the first half of the calls to the second
+SETTLING = 20  # seconds without a run, in which the server sweeps its memory at least once
 ENOUGH = 2_000  # calls from which growth is told: models and caches fill up during the first hundreds
 LIMITS = {
     "TIMMSCOPE_TIME_BUDGET": str(BUDGET),
@@ -290,6 +291,17 @@ def resident(server: Server) -> int:
     return 0
 
 
+def settled(server: Server) -> int:
+    """Memory of the server when nothing runs and it has handed back what nobody uses, in bytes."""
+    deadline, values = time.monotonic() + SECONDS, []
+    while not values or (len(values) < SETTLING and time.monotonic() < deadline):
+        now = httpx.get(f"{server.url}/health", trust_env=False, timeout=SECONDS).json()
+        idle = not now["runs"] and not any(now["waiting"].values())
+        values = [*values, resident(server)] if idle or time.monotonic() > deadline else []
+        time.sleep(1)  # between two looks
+    return min(values)
+
+
 def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: int = 4) -> tuple[Tally, list[int]]:
     """Send `count` calls; the tally, and the server's memory in bytes at each tenth of them."""
     fuzzer = Fuzzer(server)
@@ -301,7 +313,7 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
             sent = [pool.submit(fuzzer.send, call, deadline) for call in calls[first : first + tenth]]
             for future in sent:
                 future.result()
-            memory.append(resident(server))
+            memory.append(resident(server) if count < ENOUGH else settled(server))
             print(
                 f"{fuzzer.tally.calls.total():,} calls, {memory[-1] / 2**20:,.0f} MiB, "
                 f"{len(fuzzer.tally.defects)} kinds of defect",
@@ -322,7 +334,7 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
 
 
 def growth(memory: Sequence[int]) -> float:
-    """By how many bytes the second half is above the first; medians, since the runs of the moment move single ones."""
+    """By how many bytes the second half is above the first; medians, since single ones move."""
     half = len(memory) // 2
     return statistics.median(memory[half:]) - statistics.median(memory[:half])
 

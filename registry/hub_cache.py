@@ -58,10 +58,11 @@ class HubCache:
         """Path of a file that is on this disk; the arguments are those of `hub.download`."""
         for folder in dict.fromkeys((self.folder, None)):
             path = huggingface_hub.try_to_load_from_cache(repository, file, cache_dir=folder, **place)
-            if isinstance(path, str):
-                if folder:
-                    os.utime(path)  # used just now
-                return path
+            with contextlib.suppress(FileNotFoundError):  # another server removed it just now
+                if isinstance(path, str):
+                    if folder:
+                        os.utime(path)  # the least recently used go
+                    return path
         return None
 
     @contextlib.contextmanager
