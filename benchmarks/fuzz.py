@@ -197,6 +197,8 @@ class Fuzzer:
         if "error" in answer:
             text = str(answer["error"].get("message", ""))
             return Answer(200, "error", text, empty=not text)
+        if "result" not in answer:
+            return Answer(200, "lost", response.text[-300:], empty=True)
         texts = [part.get("text", "") for part in answer["result"]["content"]]
         failed = answer["result"].get("isError")
         return Answer(200, "error" if failed else "complete", " ".join(texts), empty=bool(failed) and not any(texts))

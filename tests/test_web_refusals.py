@@ -40,6 +40,21 @@ def test_a_malformed_body_is_not_repeated(server, body):
         assert 0 < len(answer.json()["detail"]) < 700
 
 
+@pytest.mark.parametrize("where", ["path", "orig_name"])
+def test_half_a_character_is_refused_at_the_door_and_a_whole_one_is_not(server, cat, where):
+    """An answer that repeats a half could not be written: over MCP there came none at all."""
+    tiny = {"model": "test_convnext", "weights": "random"}
+    photo = server.upload(cat) | {where: "\ud83d", "meta": {"_type": 3}}
+    tool = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "saliency", "arguments": photo}}
+    for path, body in (("/call/v2/saliency", {"image": photo, **tiny}), ("/mcp/", tool)):
+        both = {**HEADERS, "Accept": "application/json, text/event-stream"}
+        answer = server.http.post(path, content=json.dumps(body), headers=both)
+        assert (answer.status_code, answer.json()["detail"][:32]) == (422, "body: got halves of characters (")
+    whole = server.upload(cat) | {"orig_name": "\U0001f408.png"}  # in JSON two halves
+    kind, data = server.call("saliency", {"image": whole, **tiny})
+    assert kind == "complete", data
+
+
 def test_a_run_cannot_go_past_the_queue(server):
     """A direct call would know no limit of runs at once."""
     answer = server.http.post("/run/saliency", json={"data": [None] * 8})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
+import re
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InvalidInput, did_you_mean, shown
@@ -16,6 +19,7 @@ from .answers import INTERNAL, MARKUP
 
 DIRECT = ("/gradio_api/run/", "/gradio_api/api/")  # calls that do not go through the queue
 EVENTS = ("/gradio_api/queue/data", "/gradio_api/call/")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a half of a character beyond the first 65,536
 DETAIL = 200  # characters of each thing that is wrong with a body
 logger = logging.getLogger("timmscope.web")
 
@@ -73,6 +77,7 @@ class Refusals:
     """Lets refusals end as what they are.
 
     Gradio answers a refused direct call with 500, and breaks the connection of a stream that nobody waits for.
+    Halves of characters are refused here: JSON can give them, and no answer that repeats one could be written.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -81,6 +86,14 @@ class Refusals:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         start: Message | None = None
+        if scope.get("method") == "POST" and not Headers(scope=scope).get("content-type", "").startswith("multipart/"):
+            body, receive = await _read(receive)
+            if _has_halves(body):
+                logger.info("malformed body of %s: halves of characters", shown(path))
+                await _answer("body: got halves of characters (\\ud800 to \\udfff), expected text.", 422)(
+                    scope, receive, send
+                )
+                return
 
         async def corrected(message: Message) -> None:
             nonlocal start
@@ -101,3 +114,29 @@ class Refusals:
                 raise
             logger.info("no events: %s", shown(error.__cause__))  # the stream's last event says so too
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """The body of a request, and what gives it once more, and then what comes after it."""
+    messages: list[Message] = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    left = iter(messages)
+
+    async def again() -> Message:
+        return next(left, None) or await receive()
+
+    return b"".join(message.get("body", b"") for message in messages), again
+
+
+def _has_halves(body: bytes) -> bool:
+    """Whether a JSON text gives a half of a surrogate pair without the other."""
+    if not SURROGATE.search(body):
+        return False
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):  # whoever reads it refuses it
+        return False
+    return False
