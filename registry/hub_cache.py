@@ -15,7 +15,7 @@ from typing import Any
 import filelock
 import huggingface_hub
 
-from .settings import settings
+from .settings import settings, usable
 
 GLANCE = 60.0  # seconds after which the folder is looked at again: other servers may share it
 ABANDONED = 600.0  # seconds after the last byte of a download that was killed
@@ -39,20 +39,14 @@ class HubCache:
 
     def __init__(self, folder: Path, budget: int) -> None:
         self.budget = budget
-        self.folder: Path | None = folder
+        self.folder = folder if usable(folder) else None
         self._coming: dict[int, tuple[str, int]] = {}  # downloads that go on: repository and bytes
         self._numbers = itertools.count()
         self._used, self._looked = 0, -GLANCE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
-        except OSError:
-            usable = False
-        if not usable:
+        if not self.folder:
             logger.warning(
                 "files of the hub go to its own cache: %s cannot be written (TIMMSCOPE_CACHE_FOLDER)", folder
             )
-            self.folder = None
 
     def find(self, repository: str, file: str, **place: Any) -> str | None:
         """Path of a file that is on this disk; the arguments are those of `hub.download`."""

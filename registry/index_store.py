@@ -14,7 +14,7 @@ from typing import Any
 import filelock
 import numpy as np
 
-from .settings import settings
+from .settings import settings, usable
 
 RECIPE = "recipe"  # name of the array that holds it
 logger = logging.getLogger("timmscope.index")
@@ -33,11 +33,7 @@ class Store:
 
     def __init__(self, folder: Path, budget: int) -> None:
         self.folder, self.budget = folder, budget
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
-        except OSError:
-            self.usable = False
+        self.usable = usable(folder)
         if not self.usable:
             logger.warning("indexes are not kept: %s cannot be written (TIMMSCOPE_CACHE_FOLDER)", folder)
 

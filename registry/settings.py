@@ -78,3 +78,12 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings, read from the environment once."""
     return Settings()
+
+
+def usable(folder: Path) -> bool:
+    """Make a folder where it is missing, and tell whether this process can read and write it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    except OSError:
+        return False

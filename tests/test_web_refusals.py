@@ -40,13 +40,15 @@ def test_a_malformed_body_is_not_repeated(server, body):
         assert 0 < len(answer.json()["detail"]) < 700
 
 
-@pytest.mark.parametrize("where", ["path", "orig_name"])
+@pytest.mark.parametrize("where", ["path", "orig_name", "model", "layer", "photos"])
 def test_half_a_character_is_refused_at_the_door_and_a_whole_one_is_not(server, cat, where):
     """An answer that repeats a half could not be written: over MCP there came none at all."""
     tiny = {"model": "test_convnext", "weights": "random"}
-    photo = server.upload(cat) | {where: "\ud83d", "meta": {"_type": 3}}
-    tool = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "saliency", "arguments": photo}}
-    for path, body in (("/call/v2/saliency", {"image": photo, **tiny}), ("/mcp/", tool)):
+    photo, half = server.upload(cat), {where: "\ud83d"}
+    values = {"image": photo, **tiny} | (half if where not in photo else {"image": photo | half})
+    params = {"name": "nearest_neighbors", "arguments": values}
+    tool = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    for path, body in (("/call/v2/nearest_neighbors", values), ("/mcp/", tool)):
         both = {**HEADERS, "Accept": "application/json, text/event-stream"}
         answer = server.http.post(path, content=json.dumps(body), headers=both)
         assert (answer.status_code, answer.json()["detail"][:32]) == (422, "body: got halves of characters (")

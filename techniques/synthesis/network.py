@@ -22,7 +22,7 @@ class Network:
         images: How many a pass will have.
 
     Attributes:
-        size: That size, or the model's own where it takes no other; images are then scaled to it.
+        size: That size, or the model's own where it takes no other; images of another are scaled to it.
         batch: How many go through the model at once, for the memory of a backward pass.
 
     Raises:
