@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageCms
 
 from registry.photos import decode
 from timmscope import InvalidInput
@@ -44,6 +44,9 @@ def photos() -> dict[str, bytes]:
     found["PNG 16 bit"] = _encoded(Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257), "PNG")
     for compression in ("tiff_lzw", "tiff_deflate", "jpeg", "packbits"):
         found[f"TIFF {compression}"] = _encoded(photo, "TIFF", compression=compression)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for kind in ("JPEG", "TIFF", "WEBP"):  # damage turns it into others
+        found[f"{kind} profile"] = _encoded(photo, kind, icc_profile=profile)
     found["TIFF float"] = _encoded(Image.fromarray(np.asarray(photo.convert("L")).astype(np.float32) / 255), "TIFF")
     return found
 

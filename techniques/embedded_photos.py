@@ -24,11 +24,11 @@ SCALES = {1: "", 2: ", half", 3: ", third"}
 
 @functools.lru_cache(maxsize=3)  # crops of one picture are asked for one after the other
 def picture(name):
-    """One whole picture, RGB."""
+    """One whole picture, in the colours of its file."""
     from PIL import Image
 
     with Image.open(path_in(*PICTURES[name])) as file:
-        return file.convert("RGB").crop(INNER.get(name, (0, 0, *file.size)))
+        return file.crop(INNER.get(name, (0, 0, *file.size)))
 
 
 def crop(name, parts, row, column):
