@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from .following import followed
+from .grids import Grid, find_grid
+from .places import NEAR, Place, below
+
 PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Softmax)  # modules that show nothing of their own
-SAME = 1e-3  # a difference from place to place, as a share of the largest value, below which there is none
-
-
-@dataclass(frozen=True)
-class Grid:
-    """How a layer's output is laid out in space.
-
-    Args:
-        layout: "NCHW", "NHWC", or "NLC" for tokens.
-        channels: Number of units.
-        height: Rows of the grid.
-        width: Columns of the grid.
-        prefix: Tokens before the grid's, such as the class token.
-    """
-
-    layout: str
-    channels: int
-    height: int
-    width: int
-    prefix: int = 0
-
-    def gather(self, output: Tensor) -> Tensor:
-        """The layer's output as [n, channels, height, width]."""
-        if self.layout == "NCHW":
-            return output
-        if self.layout == "NHWC":
-            return output.permute(0, 3, 1, 2)
-        return output[:, self.prefix :].transpose(1, 2).unflatten(2, (self.height, self.width))
-
-    def scatter(self, grid: Tensor, output: Tensor) -> Tensor:
-        """The inverse of `gather`; what is no part of the grid is taken from `output`."""
-        if self.layout == "NCHW":
-            return grid
-        if self.layout == "NHWC":
-            return grid.permute(0, 2, 3, 1)
-        return torch.cat([output[:, : self.prefix], grid.flatten(2).transpose(1, 2)], 1)
+FAINT = 1e-3  # a difference from place to place, as a share of the largest value: real, but too small for a default
+NO_GRID = "has neither a spatial grid nor one value a unit"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A named module with the shape of its output on one photo and its grid, if it has one."""
+    """A named module with its output on one photo.
+
+    Args:
+        name: Its name.
+        shape: Shape of the output without the batch; all of it where the first dimension is not the batch.
+        grid: The output's grid, if it has one.
+        lacks: What keeps it from being looked into, as the end of a sentence; empty where nothing does.
+    """
 
     name: str
     shape: tuple[int, ...]
     grid: Grid | None
+    lacks: str = ""
 
     @property
     def title(self) -> str:
@@ -63,37 +41,9 @@ class Layer:
             return f"{self.name} — {self.grid.channels} × {self.grid.height} × {self.grid.width}"
         return f"{self.name} — {' × '.join(map(str, self.shape))}"
 
-
-def find_grid(model: nn.Module, output: Tensor, input_size: tuple[int, int]) -> Grid | None:
-    """Find the grid in a layer's output by its shape: the cells must have the aspect of the input.
-
-    Args:
-        model: The network; tells its prefix tokens and its usual layout where shapes are ambiguous.
-        output: Output of the layer, [n, ...].
-        input_size: Height and width of the network's input.
-    """
-    height, width = input_size
-
-    def fits(rows: int, columns: int) -> bool:
-        return 0 < rows <= height and 0 < columns <= width and abs(rows * width - columns * height) <= max(input_size)
-
-    if output.ndim == 4:
-        _, a, b, c = output.shape
-        first, last = fits(b, c), fits(a, b)
-        if first and last:
-            first = getattr(model, "output_fmt", "NCHW") != "NHWC"
-        if first:
-            return Grid("NCHW", a, b, c)
-        return Grid("NHWC", c, a, b) if last else None
-    if output.ndim == 3:
-        _, tokens, channels = output.shape
-        for prefix in dict.fromkeys((getattr(model, "num_prefix_tokens", 0), 0, 1)):
-            if tokens - prefix == 1:
-                continue  # a class token of its own, not a grid of one cell
-            rows = round(((tokens - prefix) * height / width) ** 0.5) if tokens > prefix else 0
-            if rows and (tokens - prefix) % rows == 0 and fits(rows, (tokens - prefix) // rows):
-                return Grid("NLC", channels, rows, (tokens - prefix) // rows, prefix)
-    return None
+    def maps(self, output: Tensor) -> Tensor:
+        """The output as [n, channels, height, width]; one value a unit is a grid of one cell."""
+        return self.grid.gather(output) if self.grid else output[:, :, None, None]
 
 
 @contextlib.contextmanager
@@ -145,35 +95,88 @@ def list_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
     """Every module that gives a tensor, in the order of execution, with its shape and grid.
 
     Args:
-        model: The network; a private view, since it is hooked.
+        model: The network, on the CPU; a private view, since it is hooked.
         example: An input, [1, channels, height, width].
     """
-    ends, size = set(named_stages(model)), (example.shape[-2], example.shape[-1])
+    size = (example.shape[-2], example.shape[-1])
+    layers, places = {}, _places(model, example)
+    for name, found in places.items():
+        layers[name] = _layer(name, found, size)
+    stacked = [name for name, layer in layers.items() if layer.grid and layer.grid.layout[0] == "B"]
+    if stacked:  # photos and windows share a dimension: do whole photos follow each other there?
+        of_two = _places(model, example.repeat(2, 1, 1, 1))
+        for name in stacked:
+            if not _one_by_one(places[name], of_two.get(name, []), size[0]):
+                layers[name] = replace(layers[name], grid=None, lacks=NO_GRID)
+    return layers
+
+
+@dataclass(frozen=True)
+class _Output:
+    """An output of a module: its shape, where its values come from, and whether that could be followed."""
+
+    shape: tuple[int, ...]
+    place: Place | None
+    lost: bool
+
+
+def _places(model: nn.Module, images: Tensor) -> dict[str, list[_Output]]:
+    """What each module gives, once a call, in the order of the last call."""
+    ends = set(named_stages(model))
     modules = {
         name: part
         for name, part in model.named_modules()
         if name and (name in ends or not isinstance(part, PASSIVE))  # some stages end in an identity
     }
-    layers: dict[str, Layer] = {}
+    outputs: dict[str, list[_Output]] = {}
 
     def look(name: str) -> torch.utils.hooks.RemovableHandle:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, Tensor):
-                before = layers.pop(name, None)
-                layer = Layer(name, tuple(output.shape[1:]), find_grid(model, output, size))
-                # a module that runs at several sizes in one pass has no grid of its own
-                layers[name] = layer if before in (None, layer) else replace(layer, grid=None)
+                place = follow.place(output)
+                found = _Output(tuple(output.shape), place, follow.lost(output))
+                outputs[name] = [*outputs.pop(name, []), found]
 
         return modules[name].register_forward_hook(hook)
 
     handles = [look(name) for name in modules]
     try:
-        with torch.no_grad():
-            model(example)
+        with followed(images) as follow:
+            model(images)
     finally:
         for handle in handles:
             handle.remove()
-    return layers
+    return {
+        name: [replace(output, place=output.place and output.place.tight()) for output in calls]
+        for name, calls in outputs.items()
+    }
+
+
+def _layer(name: str, outputs: Sequence[_Output], size: tuple[int, int]) -> Layer:
+    last = outputs[-1]
+    shape = last.shape[1:] if last.shape and last.shape[0] == 1 else last.shape
+    if last.lost:
+        return Layer(name, shape, None, "cannot be followed back to the photo")
+    if last.place is None or not last.place.values[0].any():
+        return Layer(name, shape, None, "does not depend on the photo")
+    # a module that runs at several sizes in one pass has no grid of its own
+    grids = {find_grid(output.place, output.shape, size) for output in outputs if output.place is not None}
+    grid = grids.pop() if len(grids) == 1 and len({output.shape for output in outputs}) == 1 else None
+    return Layer(name, shape, grid, "" if grid or (len(last.shape) == 2 and last.shape[0] == 1) else NO_GRID)
+
+
+def _one_by_one(one: Sequence[_Output], two: Sequence[_Output], height: int) -> bool:
+    """Whether a layer's output on two photos is that on the first, then that on the second."""
+    for single, both in zip(one, two):
+        if both.place is None or both.shape != (2 * single.shape[0], *single.shape[1:]):
+            return False
+        assert single.place is not None
+        alone, (first, second) = single.place.values, both.place.values.chunk(2, 1)
+        second = second - alone[0] * torch.tensor([0.0, below(height), 0, 0]).view(-1, *[1] * (alone.ndim - 1))
+        for half in (first, second):  # of the size of its part nothing is asked, which a move changes
+            if ((half - alone)[:3] * alone[0]).abs().max() > NEAR:
+                return False
+    return len(one) == len(two)
 
 
 def named_stages(model: nn.Module) -> list[str]:
@@ -232,6 +235,6 @@ def default_layer(model: nn.Module, layers: Mapping[str, Layer], example: Tensor
 
 
 def varies(values: Tensor) -> bool:
-    """Whether any channel of [n, channels, height, width] differs from place to place, beyond rounding."""
+    """Whether any channel of [n, channels, height, width] differs from place to place by more than is faint."""
     spread = values.amax((2, 3)) - values.amin((2, 3))
-    return bool(spread.amax() > SAME * values.abs().amax())
+    return bool(spread.amax() > FAINT * values.abs().amax())

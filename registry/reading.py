@@ -39,9 +39,7 @@ class LayerReader:
     def __init__(self, model: VisionModel, layers: Sequence[str], before_activation: bool = False) -> None:
         self.model, self.layers = model, list(layers)
         for name in self.layers:
-            layer = model.layers[name]
-            if layer.grid is None and len(layer.shape) != 1:
-                raise Declined(f"Layer {name} of {model.name} has neither a spatial grid nor one value a unit.")
+            model.layer(name)
         order = list(model.layers)
         self.last = max(self.layers, key=order.index)
         self.opened = self._final_activations() if before_activation else {}
@@ -61,7 +59,7 @@ class LayerReader:
         finally:
             for handle in handles:
                 handle.remove()
-        return {name: self._grid(name, outputs[name]) for name in self.layers}
+        return {name: self.model.maps(name, outputs[name]) for name in self.layers}
 
     def _tap(self, name: str, outputs: dict[str, Tensor]) -> list[torch.utils.hooks.RemovableHandle]:
         """Hooks that keep one layer's output; the network goes on with a copy, which it may overwrite."""
@@ -82,10 +80,6 @@ class LayerReader:
             opened = self.opened[name]
             handles.append(opened.register_forward_pre_hook(lambda _, inputs: (keep(inputs[0]), *inputs[1:])))
         return handles
-
-    def _grid(self, name: str, output: Tensor) -> Tensor:
-        grid = self.model.layers[name].grid
-        return grid.gather(output) if grid else output[:, :, None, None]
 
     def _final_activations(self) -> dict[str, nn.Module]:
         """The activation of each layer whose output is the layer's own output, where there is one."""

@@ -70,7 +70,7 @@ def find(model: VisionModel, layer: str, kind: Kind | None = None) -> ReceptiveF
     size = (sides[0].size, sides[1].size) if sides else None
     if kind is None:
         fits = size and size[0] < height and size[1] < width
-        kind = "theoretical" if fits else "token" if grid.layout == "NLC" else "effective"
+        kind = "theoretical" if fits else "token" if grid.tokens else "effective"
     if kind == "theoretical":
         if sides is None:
             raise Declined(

@@ -5,7 +5,6 @@ from typing import Annotated
 from timmscope import (
     Choice,
     ClassScore,
-    Declined,
     Heatmap,
     InvalidInput,
     Layer,
@@ -104,7 +103,7 @@ class Neuron:
     def __call__(self, images):
         with self.model.record(self.layer) as outputs:
             self.model.module(images)
-        maps = self._maps(outputs[self.layer])
+        maps = self.model.maps(self.layer, outputs[self.layer])[0]
         values = maps.detach()
         channels, height, width = maps.shape
         if self.unit is not None and self.unit >= channels:
@@ -118,14 +117,6 @@ class Neuron:
         value = values[unit, row, column].item()
         self.label = f"layer {self.layer}, unit {unit} at row {row}, column {column}, value {value:.3g}"
         return maps[unit, row, column]
-
-    def _maps(self, output):
-        grid = self.model.layers[self.layer].grid
-        if grid:
-            return grid.gather(output)[0]
-        if output.ndim == 2:
-            return output[0, :, None, None]
-        raise Declined(f"Layer {self.layer} of {self.model.name} has neither a spatial grid nor one value a unit.")
 
 
 @hookimpl

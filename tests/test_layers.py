@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from registry.layers import Grid, find_grid, grid_probe, list_layers, recorded, stages, varies
+from registry.grids import Grid
+from registry.layers import grid_probe, list_layers, recorded, stages, varies
 from registry.loading import lend
 
 from .toys import Tiny
@@ -60,41 +61,6 @@ def test_stages_are_those_timm_names():
         assert stages(model.module, model.layers) == ["act1", "layer1", "layer2", "layer3", "layer4"]
     tiny = Tiny()
     assert stages(tiny, list_layers(tiny, torch.zeros(1, 3, 32, 32))) == ["conv", "act"]
-
-
-class Named(nn.Module):
-    """What `find_grid` asks a network for."""
-
-    def __init__(self, **attributes):
-        super().__init__()
-        vars(self).update(attributes)
-
-
-@pytest.mark.parametrize(
-    ("shape", "network", "expected"),
-    [
-        ((1, 64, 7, 7), Named(), Grid("NCHW", 64, 7, 7)),
-        ((1, 7, 7, 64), Named(), Grid("NHWC", 64, 7, 7)),
-        ((1, 7, 7, 7), Named(), Grid("NCHW", 7, 7, 7)),
-        ((1, 7, 7, 7), Named(output_fmt="NHWC"), Grid("NHWC", 7, 7, 7)),
-        ((1, 49, 64), Named(), Grid("NLC", 64, 7, 7)),
-        ((1, 50, 64), Named(num_prefix_tokens=1), Grid("NLC", 64, 7, 7, 1)),
-        ((1, 53, 64), Named(num_prefix_tokens=4), Grid("NLC", 64, 7, 7, 4)),
-        ((1, 47, 64), Named(), None),
-        ((1, 3, 5, 5, 5), Named(), None),
-        ((1, 64), Named(), None),
-        ((1, 1, 64), Named(), None),  # a class token alone is no place
-        ((1, 64, 7, 3), Named(), None),  # not the aspect of the input
-        ((1, 8, 49, 49), Named(), Grid("NCHW", 8, 49, 49)),
-    ],
-)
-def test_find_grid(shape, network, expected):
-    assert find_grid(network, torch.zeros(shape), (224, 224)) == expected
-
-
-def test_a_grid_has_the_aspect_of_the_input():
-    assert find_grid(Named(), torch.zeros(1, 64, 7, 14), (224, 448)) == Grid("NCHW", 64, 7, 14)
-    assert find_grid(Named(), torch.zeros(1, 98, 64), (224, 448)) == Grid("NLC", 64, 7, 14)
 
 
 @pytest.mark.parametrize(

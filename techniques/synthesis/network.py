@@ -40,8 +40,8 @@ class Network:
         if tuple(size) == tuple(self.model.size):
             return True
         grids = [layer.grid for layer in self.model.layers.values() if layer.grid]
-        if any(grid.layout == "NLC" for grid in grids):
-            return False  # tokens are laid on the grid of the model's own size
+        if any(grid.tokens or grid.cells for grid in grids):
+            return False  # tokens and windows are laid on the grid of the model's own size
         try:
             with torch.no_grad():
                 self.model.module(torch.zeros(1, len(self.mean[0]), *size, device=self.model.device))
