@@ -348,6 +348,7 @@ def mute(accepts: bool) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.case(58)
 @pytest.mark.parametrize("accepts", [False, True], ids=["closed", "silent"])
 def test_out_of_reach_is_said_within_two_seconds(tmp_path, accepts):
     with mute(accepts) as endpoint, client(endpoint, tmp_path) as load:

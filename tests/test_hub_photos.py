@@ -249,6 +249,7 @@ def test_where_the_hub_is_switched_off_nobody_is_asked(hub, endpoint, tmp_path):
     assert hub.asked == []
 
 
+@pytest.mark.case(58)
 @pytest.mark.parametrize("accepts", [False, True], ids=["closed", "silent"])
 def test_out_of_reach_is_said_within_two_seconds(tmp_path, accepts):
     with mute(accepts) as endpoint, client(endpoint, tmp_path) as ask:
