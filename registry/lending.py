@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from .errors import Declined, ModelUnavailable, OutOfMemory
 from .plugins import plugins
 from .vision_model import VisionModel
 
@@ -19,9 +20,13 @@ def lend(name: str, weights: str = "pretrained") -> Iterator[VisionModel]:
 
     Raises:
         InvalidInput: No such model.
-        ModelUnavailable: Too large, or its weights cannot be had.
+        ModelUnavailable: Too large, no network for photos, or its weights cannot be had.
     """
     from . import loading
 
-    with loading.lend(name, weights, plugins().model_sources) as model:
+    with contextlib.ExitStack() as stack:
+        try:
+            model = stack.enter_context(loading.lend(name, weights, plugins().model_sources))
+        except (Declined, OutOfMemory) as error:  # a technique that can go on without it need not tell them apart
+            raise ModelUnavailable(str(error)) from error
         yield model

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from . import rounding
 from .ports import Gallery, Heatmap, Output, Picture
 from .values import Captioned, Shown, plain
 
@@ -24,11 +25,14 @@ OVERLAY_COLORS, SIGNED_COLORS = "turbo", "RdBu_r"
 COLOR, OUTSIDE = 0.55, 0.4  # share of the colours over the photo; brightness of the photo outside the region
 MOST_LABELS = 20  # with colours of their own
 NO_LABEL = "#8a94a6"  # colour of what has none
+NOTHING = "–"  # an empty cell of a table
 QUANTILE = 0.99  # heat maps are clipped here: a few extreme pixels would leave the rest black
 
 
 def normalize(heat: Any, signed: bool = False) -> np.ndarray:
-    """Scale a heat map to 0..1 for a colour map, clipped at its 1 % and 99 % quantiles.
+    """Scale a heat map to 0..1 for a colour map, clipped at its 1 % and 99 % quantiles; all 0 where it is constant.
+
+    Differences that rounding explains are not stretched to colours.
 
     Args:
         heat: Array [height, width].
@@ -39,9 +43,9 @@ def normalize(heat: Any, signed: bool = False) -> np.ndarray:
         limit = float(np.quantile(np.abs(heat), QUANTILE)) or float(np.abs(heat).max()) or 1.0
         return (heat / limit / 2 + 0.5).clip(0, 1)
     low, high = np.quantile(heat, [1 - QUANTILE, QUANTILE])
-    if high <= low:
+    if rounding.constant([low, high]):
         low, high = heat.min(), heat.max()
-    return ((heat - low) / ((high - low) or 1.0)).clip(0, 1)
+    return np.zeros(heat.shape) if rounding.constant([low, high]) else ((heat - low) / (high - low)).clip(0, 1)
 
 
 def colored(heat: Any, colors: str = "gray", signed: bool = False) -> np.ndarray:
@@ -86,8 +90,8 @@ def cells(values: Any, extremes: tuple[float, float] | None = None, side: int = 
 
     Args:
         values: Array [rows, columns], or [rows, columns, 3] where the values are colours.
-        extremes: What is black and what is white; None takes the extremes of the values. Where they are equal, zeros
-            are black and other values the middle grey.
+        extremes: What is black and what is white; None takes the extremes of the values. Where they are equal but for
+            rounding, zeros are black and other values the middle grey.
         side: Least shorter side of the picture, in pixels.
 
     Returns:
@@ -95,7 +99,10 @@ def cells(values: Any, extremes: tuple[float, float] | None = None, side: int = 
     """
     values = np.asarray(values, dtype=np.float64)
     low, high = extremes or (values.min(), values.max())
-    shares = ((values - low) / (high - low)).clip(0, 1) if high > low else np.full(values.shape, 0.5 if low else 0.0)
+    if rounding.constant([low, high]):
+        shares = np.full(values.shape, 0.5 if low else 0.0)
+    else:
+        shares = ((values - low) / (high - low)).clip(0, 1)
     pixels = (shares * 255).round().astype(np.uint8)
     return enlarged(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), side)
 
@@ -139,6 +146,11 @@ def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
         padded.append(np.zeros((height, width, 4), np.uint8))
         padded[-1][top : top + picture.shape[0], left : left + picture.shape[1]] = _with_alpha(picture)
     return padded
+
+
+def below(picture: np.ndarray, pixels: int) -> np.ndarray:
+    """The picture with so many see-through pixels below it, for what is written there."""
+    return np.pad(_with_alpha(picture), ((0, pixels), (0, 0), (0, 0)))
 
 
 def _with_alpha(picture: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
     "octaves": 2,
     "facets": 1,
     "seeds": 1,
-    "second_model": "test_convnext",
+    "second_model": "tf_efficientnet_lite0",  # its weights are always there
 }
 # Where a technique means something else by a name.
 SMALL_TOO: dict[str, dict[str, Any]] = {"texture_patchwise": {"window": 7, "size": 24, "sample": 20}}
@@ -85,9 +85,9 @@ def blanks(result: Result) -> list[str]:
     """
     said = any("empty" in note for note in result.notes)
     found = []
-    for port in result.technique.outputs:
+    for port in result.present:
         array = result.arrays[port.name]
-        if not np.isfinite(array).all():
+        if not isinstance(port, ports.Table) and not np.isfinite(array).all():  # an empty cell of a table is NaN
             found.append(f"{port.name} is not finite")
         elif isinstance(port, (ports.Heatmap, ports.Picture, ports.Gallery, ports.Animation)):
             pictures = array[..., None] if isinstance(port, ports.Heatmap) else array  # [(n,) height, width, values]

@@ -1,4 +1,4 @@
-"""What a technique returns: outputs by name, and values that carry captions, a picture, or are drawn later."""
+"""What a technique returns: outputs by name, and values that carry captions, a picture, are drawn later, or absent."""
 
 from __future__ import annotations
 
@@ -21,6 +21,25 @@ class Captioned:
         if len(items) != len(captions) or len(values) not in (0, len(items)):
             raise ValueError(f"{len(items)} pictures with {len(captions)} captions and {len(values)} values")
         self.items, self.captions, self.values = items, list(captions), list(values)
+
+
+class Absent:
+    """Stands for an output that there is not this time, where its port is `optional`. It is false.
+
+    Args:
+        why: A sentence for people: what there is not, and why.
+    """
+
+    def __init__(self, why: str) -> None:
+        if not why:
+            raise ValueError("what is absent needs a reason")
+        self.why = why
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"Absent({self.why!r})"
 
 
 class Drawn:

@@ -33,7 +33,7 @@ def feature_inversion(
     layers: Annotated[Sequence[str], Layers("Layers")] = (),
     tv: Annotated[float, Number("Total variation", 0, 10)] = 1,
     beta: Annotated[float, Number("Beta", 1, 3)] = 2,
-    steps: Annotated[int, Number("Steps", 1, 2000)] = 120,
+    steps: Annotated[int, Number("Steps", 1, 2000)] = 130,
     seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
 ) -> Iterator[Outputs]:
     r"""What a layer still knows of a photo: pictures made from its features alone.
@@ -61,7 +61,7 @@ def feature_inversion(
         layers: Up to 8 names of layers, separated by semicolons; empty for three at growing depth.
         tv: Weight of the total variation, 0 to 10.
         beta: Exponent of the total variation, 1 to 3: small ones keep edges.
-        steps: Evaluations of the objective a layer, 1 to 2000.
+        steps: Evaluations of the objective a layer after that of the start, 1 to 2000; the best picture is kept.
         seed: Seed of the noise.
 
     Raises:
@@ -77,34 +77,39 @@ def feature_inversion(
     seen, network = model.see(image), Network(model, model.size)
     photo = torch.from_numpy(seen.pixels).to(model.device).permute(2, 0, 1)[None] / 255
 
-    def invert(layer):
-        features = Features(network, [layer], before_activation=True)
+    def invert(layer, features):
         with torch.no_grad():
             wanted = features(photo)[layer]
         canvas = Fourier(None, (1, *model.size), torch.Generator().manual_seed(seed), model.device)
 
         def loss(x):
-            distance = objectives.feature_distance(features(x)[layer], wanted)
-            return {"features": distance, "total variation": tv * total_variation(x, beta)}
+            return {"features": objectives.feature_distance(features(x)[layer], wanted)}
 
-        return optimize(canvas, loss, optimizers.lbfgs(canvas.parameters), steps, scale=optimizers.LBFGS_SCALE)
+        def smooth(x):
+            return {"total variation": tv * total_variation(x, beta)}
 
-    pictures, captions, objective = [seen.pixels], ["Photo"], {}
-    for i, layer in enumerate(layers):
-        for step in invert(layer):
-            error = (step.images - photo).square().mean().item()
+        optimizer = optimizers.lbfgs(canvas.parameters)
+        return optimize(canvas, loss, optimizer, steps, regularizers=smooth, scale=optimizers.LBFGS_SCALE)
+
+    pictures, captions, objective, said = [seen.pixels], ["Photo"], {}, []
+    readers = {layer: Features(network, [layer], before_activation=True) for layer in layers}  # all, or none is begun
+    for i, (layer, features) in enumerate(readers.items()):
+        for step in invert(layer, features):
+            error = float(np.square(step.pictures[0] / 255.0 - seen.pixels / 255.0).mean())
             caption = f"{layer}: {psnr(error):.1f} dB"
             total = [sum(terms) for terms in zip(*step.curves.values())]
             shown = Captioned(np.stack([*pictures, step.pictures[0]]), [*captions, caption])
             outputs = Outputs(reconstructions=shown, objective={layer: total}).at(
                 i * steps + step.done, len(layers) * steps
             )
+            note = f"{caption}, objective {total[-1]:.3g}."
             if not step.last:
-                yield outputs.note(f"{caption}, objective {total[-1]:.3g}.")
+                yield outputs.note(*said, note)
+        said.append(note)
         pictures, captions = list(shown.items), shown.captions
         objective[layer] = total
     outputs["objective"] = objective
-    yield outputs
+    yield outputs.note(*said)
 
 
 def psnr(error: float) -> float:

@@ -25,6 +25,7 @@ from timmscope import (
 SURE = 0.9  # probability of the target at which the change is strong enough
 MOMENTUM = 0.9  # of the gradient: without it the steps go to and fro at the border of the ball
 LISTED = 3  # classes of each opinion in the table
+QUALITY = 95  # of the JPEG that is tried
 
 
 @technique(
@@ -67,7 +68,9 @@ def fooling(
 
     How to read it:
         That it is so easy is a property of trained networks, not of the photo. Read the second model's opinion: it
-        is rarely fooled by a change made for another.
+        is rarely fooled by a change made for another. The saved picture is what the network sees. Loaded again as a
+        photo it is cropped and scaled like any other, which undoes most of the change: choose `fit`. A JPEG keeps less
+        than the PNG. A note says what the network sees in each.
 
     Source:
         Szegedy et al. 2014, "Intriguing properties of neural networks"; Madry et al. 2018
@@ -79,7 +82,7 @@ def fooling(
         norm: linf bounds the change of every pixel, l2 the length of the whole change.
         epsilon: The bound, 0.25 to 64: for linf in grey levels of 255, for l2 with pixels from 0 to 1.
         steps: Largest number of steps, 1 to 500.
-        second_model: Name of a model for the second opinion.
+        second_model: Name of a model for the second opinion; empty for none.
 
     Raises:
         Declined: The model has no classes, or there is no gradient.
@@ -101,6 +104,7 @@ def fooling(
     with torch.no_grad():
         before = network.logits(original)[0]
     target = int(before.topk(min(2, len(before))).indices[-1]) if target is None else target
+    second = opinion.Second(second_model, model, model.labels[target])
     radius = epsilon / 255 if norm == "linf" else epsilon
     step = max(radius / 4, 1 / 255) if norm == "linf" else radius / 4
     canvas, ball = Pixels(original), projections.Ball(original, norm, radius)
@@ -122,15 +126,15 @@ def fooling(
         if done:
             break
         if moment.done % 5 == 1:
-            yield outputs.at(moment.done, steps)
-    others, trouble = opinion.second_opinion(second_model, [fooled], model.labels[target])
-    opinions = [model.scores(logits) for logits in (before, exact, after)] + others
+            yield outputs.at(moment.done, steps).note(*second.notes)
+    opinions = [model.scores(logits) for logits in (before, exact, after)] + second.ask([fooled])
     outputs["opinions"] = table(opinions, model.labels[target])
     size = ball.size(rounded) * (255 if norm == "linf" else 1)
     yield outputs.at(moment.done, moment.done).note(
         f"{model.labels[int(before.argmax())]} became {model.labels[int(after.argmax())]} in {moment.done} steps; "
         f"the change is {size:.3g} {'of 255 grey levels at most' if norm == 'linf' else 'long'}.",
-        trouble,
+        opinion.loaded_again(model, "fooled.png", fooled, QUALITY),
+        *second.notes,
     )
 
 
@@ -142,11 +146,11 @@ def shown(difference, gain: float):
 
 
 def table(opinions, target: str) -> list[list]:
-    """A row for the target and for each class that is among the best of an opinion; a column an opinion."""
+    """A row for the target and for each class among the best of an opinion; a column an opinion, None without one."""
     rows = dict.fromkeys([target, *(label for scores in opinions for label in list(scores.top(LISTED))[:LISTED])])
     columns = [{scores.labels[i]: float(value) for i, value in enumerate(scores.values)} for scores in opinions]
-    columns += [{}] * (4 - len(columns))  # a second model that cannot be had
-    return [[label, *(column.get(label, 0.0) for column in columns)] for label in rows]
+    columns += [{}] * (4 - len(columns))  # no second opinion
+    return [[label, *(column.get(label) for column in columns)] for label in rows]  # not every model has every class
 
 
 @hookimpl

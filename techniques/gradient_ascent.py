@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from timmscope import (
+    Absent,
     Captioned,
     Choice,
     Choices,
@@ -36,7 +37,7 @@ SHOWPIECE = "koala"  # the class when none is given
     outputs=[
         Picture("image", "Best picture"),
         Scores("scores", "Scores"),
-        Scores("second_opinion", "Scores by a second model"),
+        Scores("second_opinion", "Scores by a second model", optional=True),
         Gallery("images", "All pictures, best first"),
         Curves("objective", "Objective"),
     ],
@@ -74,7 +75,9 @@ def gradient_ascent(
 
     How to read it:
         The model's own score says nothing, since any noise can be driven to 100 %: read the second model's. A picture
-        shows what is enough for the class, not all that the class can be; try several seeds or facets.
+        shows what is enough for the class, not all that the class can be; try several seeds or facets. The curve is of
+        what the network saw at each step, crops or turns at random; captions and scores are of the whole picture.
+        Loaded again as a photo it is cropped like any other: choose `fit` for the same scores.
 
     Source:
         Simonyan et al. 2013; Yosinski et al. 2015 (regularizers); Nguyen et al. 2016 (facets); Olah et al. 2017
@@ -89,11 +92,11 @@ def gradient_ascent(
         canvas: maco (whole objects), fourier (rich patterns, best for units) or pixels (the lecture's).
         regularizers: For the canvas pixels: any of l2, blur, clip_pixels, clip_gradients.
         facets: 1 to 6; from 2 on each picture starts from the mean of a cluster of the sample crops that excite most.
-        steps: Evaluations of the objective, 1 to 2048.
+        steps: Changes of the picture, 1 to 2048.
         size: Side of the picture, 32 to 512 pixels.
         seed: Seed of the noise, the crops and the clusters.
         seeds: Pictures from different noise, 1 to 6, best first; with facets, there is one a facet instead.
-        second_model: Name of a model for the second opinion.
+        second_model: Name of a model for the second opinion; empty for none.
 
     Raises:
         Declined: There is no gradient, or the layer has neither a grid nor one value a unit.
@@ -108,36 +111,43 @@ def gradient_ascent(
     whole = bool(layer) or canvas == "pixels"  # else the network sees crops
     count = facets if facets > 1 else seeds
     network = Network(model, (size, size) if whole else (min(WORKING, *model.size),) * 2, count if whole else 2 * count)
-    goal = Goal(network, layer, unit, position, showpiece(model) if target is None else target)
+    target = None if layer else showpiece(model) if target is None else target
+    goal = Goal(network, layer, unit, position, target)
+    second = opinion.Second(second_model, model, "" if layer else goal.label)
     photos, generator = sample_photos.photographs(), torch.Generator().manual_seed(seed)
     start = clusters.facet_means(network, goal, photos, facets, size, seed) if facets > 1 else None
     shape = (count, size, size)
     for step in ascend(goal, canvas, shape, steps, generator, start, photos, regularizers):
         curve = [-value for value in step.curves["-S"]]
-        outputs = Outputs(objective={"S": curve}).at(step.done, steps).note(f"{goal.label}: S = {curve[-1]:.3g}.")
+        outputs = Outputs(objective={"S": curve}).at(step.done, steps)
         if not step.last:
             outputs |= {"image": step.pictures[0], "images": Captioned(step.pictures, [goal.label] * len(step.images))}
-            yield outputs
+            yield outputs.note(f"{goal.label}: S = {curve[-1]:.3g}.", *second.notes)
 
-    label = "" if layer else goal.label
-    own = opinion.scores(model, step.pictures, label)
-    other, trouble = opinion.second_opinion(second_model, step.pictures, label)
-    values = rank = goal(step.images).detach().tolist()
-    if label and other and other[0].target is not None:
-        rank = [float(scores.values[scores.target]) for scores in other]
+    own, others = opinion.scores(model, step.pictures, target), second.ask(step.pictures)
+    with torch.no_grad():
+        values = rank = goal(step.images).tolist()
+    if others and others[0].target is not None:
+        rank = [float(scores.values[scores.target]) for scores in others]
     order = sorted(range(len(values)), key=lambda i: -rank[i])
+    best = order[0]
     captions = [f"{goal.label}: S = {values[i]:.3g}" for i in order]
     if rank is not values:
         captions = [f"{text}; second model {rank[i]:.0%}" for text, i in zip(captions, order)]
     outputs |= {
-        "image": step.pictures[order[0]],
-        "scores": own[order[0]],
-        "second_opinion": other[order[0]] if other else own[order[0]],
+        "image": step.pictures[best],
+        "scores": own[best],
+        "second_opinion": others[best] if others else Absent(second.why),
         "images": Captioned(step.pictures[order], captions),
     }
+    mean = "a mean of " if count > 1 else ""
+    outputs.note(
+        f"{goal.label}: S = {values[best]:.3g} for the whole picture, {mean}{curve[-1]:.3g} for what was seen last.",
+        opinion.loaded_again(model, "image.png", step.pictures[best]),
+    )
     if goal.silent(step.images):
         outputs.note(f"{goal.label} never fires: before its activation it stays below zero.")
-    yield outputs.note(trouble)
+    yield outputs.note(*second.notes)
 
 
 def ascend(goal, canvas: str, shape, steps: int, generator, start=None, photos=(), regularizers=()):
@@ -147,7 +157,7 @@ def ascend(goal, canvas: str, shape, steps: int, generator, start=None, photos=(
         goal: What to raise.
         canvas: As for `gradient_ascent`; so are `regularizers`.
         shape: Number of images, height and width.
-        steps: Evaluations of the goal.
+        steps: Changes of the images.
         generator: Of the noise and the crops.
         start: Images to start from, RGB from 0 to 1; None for noise.
         photos: Whose spectrum's magnitude maco takes.
@@ -159,9 +169,9 @@ def ascend(goal, canvas: str, shape, steps: int, generator, start=None, photos=(
     seen = recipes.views(canvas, bool(goal.layer), bool(goal.position), goal.network, generator)
 
     def loss(images):
-        return {"-S": -goal(seen(images)).mean(), **recipe.terms(images)}
+        return {"-S": -goal(seen(images)).mean()}
 
-    return optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after)
+    return optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after, regularizers=recipe.regularizers)
 
 
 def showpiece(model: VisionModel) -> int:

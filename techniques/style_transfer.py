@@ -37,7 +37,7 @@ def style_transfer(
     tv: Annotated[float, Number("Total variation", 0, 10)] = 0,
     start: Annotated[str, Choice("Start", ("content", "noise"))] = "content",
     size: Annotated[int, Number("Size", 32, 768)] = 256,
-    steps: Annotated[int, Number("Steps", 1, 2000)] = 80,
+    steps: Annotated[int, Number("Steps", 1, 2000)] = 90,
     seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
 ) -> Iterator[Outputs]:
     r"""One picture painted in the style of another.
@@ -67,7 +67,7 @@ def style_transfer(
         tv: Weight of the total variation, 0 to 10: more is smoother.
         start: content or noise.
         size: Longer side of the result and of the style, 32 to 768 pixels.
-        steps: Evaluations of the objective, 1 to 2000.
+        steps: Evaluations of the objective after that of the start, 1 to 2000; the best picture is kept.
         seed: Seed of the noise to start from.
 
     Raises:

@@ -11,6 +11,7 @@ import timmscope
 from .references import CHELSEA, EMBEDDED
 
 
+@pytest.mark.case(39)
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 2), ("linf", 3.5), ("l2", 2)])
 def test_the_bound_holds_on_the_png_and_the_network_is_fooled(norm, epsilon, tmp_path):
     result = timmscope.run("fooling", image=CHELSEA, target="koala", norm=norm, epsilon=epsilon)

@@ -35,7 +35,7 @@ def test_the_second_model_recognises_the_picture():
 
 
 def test_several_seeds_come_best_first():
-    result = timmscope.run("gradient_ascent", **TINY, target=3, seeds=3)
+    result = timmscope.run("gradient_ascent", **TINY | {"second_model": EMBEDDED}, target=3, seeds=3)
     assert len(result["images"].items) == 3
     assert np.array_equal(result["image"], result["images"].items[0])
     assert not np.array_equal(result["images"].items[0], result["images"].items[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 WALL = 5  # columns from which a gallery is a wall of small pictures
@@ -10,11 +10,21 @@ WALL = 5  # columns from which a gallery is a wall of small pictures
 
 @dataclass(frozen=True)
 class Output:
-    """Base of output ports: `name` is the key in results and archives."""
+    """Base of output ports: `name` is the key in results and archives.
+
+    Args:
+        optional: The technique may return `Absent` instead; the arrays have no such key then.
+    """
 
     name: str
     label: str
+    optional: bool = field(default=False, kw_only=True)
     shape: ClassVar[str] = ""
+
+    @property
+    def gives(self) -> str:
+        """What its array is, as a phrase for documentation."""
+        return f"{self.shape}{', where there is one' if self.optional else ''}"
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class Scores(Output):
 @dataclass(frozen=True)
 class Table(Output):
     """Rows of a first column of text and further columns of numbers: a list of lists.
+
+    None stands for a number that there is not; it is NaN in the array.
 
     Args:
         columns: Titles of the columns.

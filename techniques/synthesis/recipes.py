@@ -22,12 +22,12 @@ SMALL_GRADIENTS, SMALL_PIXELS = 0.3, 0.1  # shares set to zero
 
 @dataclass(frozen=True)
 class Recipe:
-    """A canvas, its optimiser, what is done after each step, and further terms of the loss."""
+    """A canvas, its optimiser, what is done after each step, and terms of the loss beside the objective."""
 
     canvas: Any
     optimizer: torch.optim.Optimizer
     after: Callable[[int], None] | None = None
-    terms: Callable[[Tensor], dict[str, Tensor]] = lambda images: {}
+    regularizers: Callable[[Tensor], dict[str, Tensor]] = lambda images: {}
 
 
 def maco(
