@@ -24,11 +24,12 @@ from .memory import free_memory, is_out_of_memory
 from .photo_sets import PhotoList
 from .photos import PhotoInput
 from .reading import LayerReader
+from .rounding import conditions
 from .settings import settings
 from .vision_model import VisionModel
 
-VERSION = 2  # a change of what is computed makes new indexes
-BATCH = {"cpu": 4, "cuda": 64}  # photos a forward pass, the fastest measured: fixed, since the last bits depend on it
+VERSION = 3  # a change of what is computed makes new indexes
+BATCH = {"cpu": 4, "cuda": 64}  # photos a forward pass, the fastest measured: always as many, see `_Network`
 WORKERS = 8  # most threads that decode photos
 SMALL_SIDE = 32  # longest side of the reduced photos beside features, in pixels
 SMALLEST_GRID = 5  # smallest side of a grid whose border cells are left out
@@ -128,16 +129,15 @@ def index_photos(
 def index_photo(model: VisionModel, photo: PhotoInput) -> Index:
     """One photo as an index of its penultimate features, to be compared with that of a set; nothing is kept on disk.
 
+    A photo of the set has the very bits that it has there.
+
     Raises:
-        Declined: The features are not finite.
+        Declined: The features are not finite, or the memory is too small for a single photo.
     """
-    crop = model.cropped(photo)[None]
-    with torch.no_grad():
-        features = model.features(model.normalized(crop))
-    if not bool(features.isfinite().all()):
-        raise Declined(f"{model.name} gives values that are not finite for this photo.")
-    place = np.zeros(1, np.int32)
-    return Index([photo.name], [""], place, features.float().cpu().numpy(), pixels=reduced(crop).numpy())
+    network = _Network(model, "", 1)
+    network.add(model.cropped(photo)[None])
+    found = network.arrays()
+    return Index([photo.name], [""], np.zeros(1, np.int32), found["values"], pixels=found["pixels"])
 
 
 def index_recipe(model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def index_recipe(model: VisionModel, photos: PhotoList, layer: str = "", fit: bo
         "fit": fit,
         "photos": photos.identity,
         "max_pixels": settings().max_pixels,
-        "device": model.device.type,
+        **conditions(model.device),
         "libraries": {"torch": torch.__version__, "timm": timm.__version__, "pillow": PIL.__version__},
     }
 
@@ -190,14 +190,8 @@ class _Computing:
     """One pass over the photos."""
 
     def __init__(self, model: VisionModel, photos: PhotoList, layer: str, fit: bool) -> None:
-        self.model, self.photos, self.layer, self.fit = model, photos, layer, fit
-        self.batch = BATCH.get(model.device.type, BATCH["cpu"])
-        self.reader = LayerReader(model, [layer], before_activation=True) if layer else None
-        grid = model.layers[layer].grid if layer else None
-        self.grid = (grid.height, grid.width) if grid else (1, 1) if layer else (0, 0)
-        padded = grid is not None and grid.layout != "NLC"
-        self.margin = 1 if padded and min(self.grid) >= SMALLEST_GRID else 0
-        self.values = self.cells = self.small = np.empty(0)
+        self.model, self.photos, self.fit = model, photos, fit
+        self.network = _Network(model, layer, len(photos))
         self.positions: list[int] = []
         self.skipped: list[tuple[int, str]] = []
         self.lasting = True  # False when a photo could not be read for a reason that may pass
@@ -205,27 +199,16 @@ class _Computing:
     def run(self) -> Iterator[Indexing]:
         total = len(self.photos)
         with contextlib.closing(self._crops()) as crops:
-            while batch := _take(crops, self.batch):
-                start = len(self.positions)
+            while batch := _take(crops, self.network.batch):
                 self.positions += (position for position, _ in batch)
-                pixels = torch.stack([crop for _, crop in batch])
-                self._keep(start, pixels)
-                while start < len(self.positions):
-                    start = self._forward(pixels, start)
+                self.network.add(torch.stack([crop for _, crop in batch]))
                 yield Indexing(len(self.positions) + len(self.skipped), total)
         self.photos.require_some()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The index as it is kept."""
-        count = len(self.positions)
-        arrays: dict[str, np.ndarray] = {
-            "values": self.values[:count],
-            "positions": np.array(self.positions, np.int32),
-            "grid": np.array(self.grid),
-            "margin": np.array(self.margin),
-            "skipped": np.array(json.dumps(self.skipped)),
-        }
-        return arrays | ({"cells": self.cells[:count]} if self.layer else {"pixels": self.small[:count]})
+        skipped = np.array(json.dumps(self.skipped))
+        return {**self.network.arrays(), "positions": np.array(self.positions, np.int32), "skipped": skipped}
 
     def _crops(self) -> Generator[tuple[int, Tensor], None, None]:
         """Position and pixels of each photo, in order, decoded ahead by a bounded number while the network works."""
@@ -236,7 +219,7 @@ class _Computing:
                 while True:
                     for position in rest:
                         waiting.append((position, pool.submit(self._crop, position)))
-                        if len(waiting) >= 2 * self.batch:
+                        if len(waiting) >= 2 * self.network.batch:
                             break
                     if not waiting:
                         return
@@ -260,24 +243,64 @@ class _Computing:
         # a system error such as a lost network folder has a number; a damaged file is damaged for good
         self.lasting &= getattr(error.__cause__, "errno", None) is None
 
-    def _forward(self, pixels: Tensor, start: int) -> int:
-        """Put the photos from `start` on through the network; out of memory, fewer. Returns the next start."""
-        first = len(self.positions) - len(pixels)
-        part = pixels[start - first : start - first + self.batch]
+
+class _Network:
+    """What the network says of photos, in batches of one size: the last bits depend on it, but not on its other photos.
+
+    Args:
+        model: The model.
+        layer: Name of the layer; empty for the penultimate features.
+        most: Number of photos at most.
+
+    Attributes:
+        batch: Photos a forward pass; fewer once the memory was too small.
+    """
+
+    def __init__(self, model: VisionModel, layer: str, most: int) -> None:
+        self.model, self.layer, self.most = model, layer, most
+        self.batch = BATCH.get(model.device.type, BATCH["cpu"])
+        self.reader = LayerReader(model, [layer], before_activation=True) if layer else None
+        grid = model.layers[layer].grid if layer else None
+        self.grid = (grid.height, grid.width) if grid else (1, 1) if layer else (0, 0)
+        padded = grid is not None and not grid.tokens
+        self.margin = 1 if padded and min(self.grid) >= SMALLEST_GRID else 0
+        self.values = self.cells = self.small = np.empty(0)
+        self.done = 0
+
+    def add(self, pixels: Tensor) -> None:
+        """Put photos through the network, uint8 [n, channels, height, width]; out of memory, fewer at a time."""
+        if not self.layer:
+            self.small = self._stored(self.small, reduced(pixels).numpy())
+        first, last = self.done, self.done + len(pixels)
+        while self.done < last:
+            self._forward(pixels[self.done - first :][: self.batch])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Values, cells or reduced pixels, grid and margin, as they are kept."""
+        arrays = {"values": self.values[: self.done], "grid": np.array(self.grid), "margin": np.array(self.margin)}
+        return arrays | ({"cells": self.cells[: self.done]} if self.layer else {"pixels": self.small[: self.done]})
+
+    def _forward(self, part: Tensor) -> None:
+        full = torch.cat([part, part[-1:].expand(self.batch - len(part), *part.shape[1:])])
         try:
             with torch.no_grad():
-                values, cells = self._measure(self.model.normalized(part))
+                values, cells = self._measure(self.model.normalized(full))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         else:
-            self._put(start, values, cells)
-            return start + len(part)
+            if not bool(values.isfinite().all()):
+                which = "some of these photos" if self.most > 1 else "this photo"
+                raise Declined(f"{self.model.name} gives values that are not finite for {which}.")
+            self.values = self._stored(self.values, values[: len(part)].float().cpu().numpy())
+            if cells is not None:
+                self.cells = self._stored(self.cells, cells[: len(part)].cpu().numpy().astype(np.int16))
+            self.done += len(part)
+            return
         free_memory()
         if self.batch == 1:
             raise Declined(f"The memory is too small for {self.model.name}, even one photo at a time.")
-        self.batch = max(1, min(self.batch, len(part)) // 2)
-        return start
+        self.batch //= 2
 
     def _measure(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.reader is None:
@@ -289,23 +312,12 @@ class _Computing:
         columns = inner.shape[3]
         return values, torch.stack([places // columns, places % columns], 2) + margin
 
-    def _keep(self, start: int, pixels: Tensor) -> None:
-        if self.layer:
-            return
-        small = reduced(pixels).numpy()
-        if not len(self.small):
-            self.small = np.empty((len(self.photos), *small.shape[1:]), np.uint8)
-        self.small[start : start + len(small)] = small
-
-    def _put(self, start: int, values: Tensor, cells: Tensor | None) -> None:
-        if not bool(values.isfinite().all()):
-            raise Declined(f"{self.model.name} gives values that are not finite for some of these photos.")
-        if not len(self.values):  # these and the reduced photos alone grow with the number of photos
-            self.values = np.empty((len(self.photos), values.shape[1]), np.float32)
-            self.cells = np.empty((len(self.photos), values.shape[1] if self.layer else 0, 2), np.int16)
-        self.values[start : start + len(values)] = values.float().cpu().numpy()
-        if cells is not None:
-            self.cells[start : start + len(values)] = cells.cpu().numpy()
+    def _stored(self, kept: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """The array kept with the new rows; it has room for all photos, and is what alone grows with their number."""
+        if not len(kept):
+            kept = np.empty((self.most, *new.shape[1:]), new.dtype)
+        kept[self.done : self.done + len(new)] = new
+        return kept
 
 
 def _take(crops: Iterator[tuple[int, Tensor]], count: int) -> list[tuple[int, Tensor]]:

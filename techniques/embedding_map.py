@@ -16,6 +16,7 @@ from timmscope import (
     VisionModel,
     hookimpl,
     render,
+    rounding,
     technique,
 )
 
@@ -118,7 +119,7 @@ def project(features, method: str, perplexity: float, seed: int):
     count = len(features)
     if count == 1:
         return np.zeros((1, 2), np.float32), ["A single photo has no neighbours: it lies in the middle."]
-    if not np.ptp(features, axis=0).any():
+    if rounding.same(features, features.mean(0, dtype=np.float64)).all():
         raise Declined(f"All {count} photos have the same features: there is nothing to lay out.")
     if method == "pca":
         return principal_plane(features)
@@ -150,12 +151,13 @@ def start(features, seed: int):
 
 
 def principal_plane(features):
-    """The plane with the most variance, and how much that is."""
+    """The plane with the most variance, and how much that is; an axis on which only rounding differs is zero."""
     import numpy as np
     from sklearn.decomposition import PCA
 
     pca = PCA(min(2, *features.shape), svd_solver="full")
-    positions = pca.fit_transform(features)
+    positions = pca.fit_transform(features.astype(np.float64)).astype(np.float32)
+    positions[:, np.abs(positions).max(0) <= rounding.limit(np.linalg.norm(features, axis=1).max())] = 0
     shares = pca.explained_variance_ratio_
     note = (
         f"The PCA plane shows {shares.sum():.0%} of the variance of the features "

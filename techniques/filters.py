@@ -71,7 +71,7 @@ def filters(
         page: Which page of kernels, from 1.
 
     Raises:
-        Declined: The layer has no kernels, or a model to compare with has no such layer.
+        Declined: The layer has no kernels, its weights are not finite, or a model to compare with has no such layer.
         InvalidInput: There are fewer pages, or no such model.
     """
     pictures, captions, walls, titles, notes = [], [], [], [], []
@@ -143,6 +143,8 @@ def find_kernels(model, layer: str) -> Kernels:
         colors_last = getattr(holder, "channels_last", False)
         weights = weights.unflatten(1, (side, side, channels) if colors_last else (channels, side, side))
         weights = weights.permute(0, 3, 1, 2) if colors_last else weights
+    if not bool(weights.isfinite().all()):
+        raise Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has weights that are not finite.")
     pixels = isinstance(part, torch.nn.Linear) or part.in_channels == channels
     return Kernels(model.name, layer, weights.numpy(), pixels and weights.shape[1] == 3)
 

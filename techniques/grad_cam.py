@@ -20,6 +20,7 @@ from timmscope import (
     hookimpl,
     render,
     require_gradient,
+    rounding,
     technique,
 )
 
@@ -95,19 +96,21 @@ def class_activation(model, layer: str, score: ClassScore, image):
     from captum.attr import LayerGradCam
 
     with model.probe(layer) as probe:
-        cam = LayerGradCam(score, probe).attribute(image.requires_grad_())
-    if not bool(cam.any()):
+        parts = LayerGradCam(score, probe).attribute(image.requires_grad_(), attr_dim_summation=False).detach()
+    if not bool(parts.any()):
         raise Declined(
             f"Layer {layer} of {model.name} ({model.weights} weights) is zero everywhere, or has no gradient for this "
             "class: there is nothing to show."
         )
-    require_gradient(cam.detach(), model)
-    if cam[0, 0].numel() > 1 and not bool((cam != cam[0, 0, 0, 0]).any()):
+    require_gradient(parts, model)
+    cam, magnitude = parts.sum(1, keepdim=True), float(parts.abs().sum(1).max())
+    if cam.numel() > 1 and rounding.constant(cam, magnitude):
         raise Declined(
             f"Layer {layer} of {model.name} ({model.weights} weights) has the same values at every place, so it cannot "
             "tell where the evidence lies. An earlier layer may."
         )
-    cam = F.interpolate(cam.detach().relu(), model.size, mode="bilinear", align_corners=False)
+    evidence = F.threshold(cam, rounding.limit(magnitude), 0)  # the rectifier, with what is zero but for rounding
+    cam = F.interpolate(evidence, model.size, mode="bilinear", align_corners=False)
     return cam[0, 0].cpu().numpy()
 
 

@@ -15,6 +15,7 @@ from timmscope import (
     Table,
     VisionModel,
     hookimpl,
+    rounding,
     technique,
 )
 
@@ -99,16 +100,21 @@ def in_rows(pixels):
 
 
 def ranked(query, vectors, metric: str):
-    """The vectors of a set, [n, d], from the nearest to the farthest: their distances [n] and indices [n]."""
-    from sklearn.neighbors import NearestNeighbors
+    """The vectors of a set, [n, d], from the nearest to the farthest: their distances [n] and indices [n].
 
+    What only rounding tells apart has distance 0; what it does not tell from the mean has no direction, and distance 1.
+    """
+    import numpy as np
+    from sklearn.metrics import pairwise_distances
+
+    alike = rounding.same(query, vectors)
     if metric == "centred":
-        mean, metric = vectors.mean(0), "cosine"
-        if (vectors != vectors[0]).any():  # else nothing would be left
-            query, vectors = query - mean, vectors - mean
-    search = NearestNeighbors(n_neighbors=len(vectors), metric=metric, algorithm="brute").fit(vectors)
-    distances, order = search.kneighbors(query)
-    return distances[0], order[0]
+        mean, metric = vectors.mean(0, dtype=np.float64).astype(np.float32), "cosine"
+        if not rounding.same(vectors, mean).all():  # else nothing would be left
+            query, vectors = (np.where(rounding.same(v, mean)[:, None], 0, v - mean) for v in (query, vectors))
+    distances = np.where(alike, 0, pairwise_distances(query, vectors, metric)[0])
+    order = np.argsort(distances, kind="stable")
+    return distances[order], order
 
 
 def gallery(model, image, photos, index, found, k: int) -> Captioned:

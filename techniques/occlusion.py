@@ -18,10 +18,11 @@ from timmscope import (
     Target,
     VisionModel,
     hookimpl,
+    rounding,
     technique,
 )
 
-BATCH = 4  # covered copies a pass: the fastest on CPUs in channels_last
+BATCH = 4  # copies a pass, always as many since the last bits depend on it: the fastest on CPUs in channels_last
 PREVIEWS = 24  # at most
 
 
@@ -67,7 +68,7 @@ def occlusion(
         fill: What the patch shows: the data set's mean colour, black, or the photo itself, blurred.
 
     Raises:
-        Declined: The probability is the same wherever the photo is covered.
+        Declined: The probability is the same wherever the photo is covered, but for rounding; or scores are not finite.
         InvalidInput: The window is larger than the input, or the stride than the window.
     """
     import numpy as np
@@ -82,7 +83,9 @@ def occlusion(
     score = ClassScore(model, target)
     cover = covering(model, image, fill)
     with torch.no_grad():
-        score(seen.input)
+        score(seen.input.repeat(BATCH, 1, 1, 1))
+    require_finite(model, score.logits)
+    amount = "probability" if model.classifies else "share of the features"
     explained, probability = score.target, float(score.scores.values[score.target])
 
     places = [slice(y, y + window) for y in starts(height, window, stride)]
@@ -91,21 +94,23 @@ def occlusion(
     every = -(-len(grid) // BATCH // PREVIEWS) * BATCH
     for first in range(0, len(grid), BATCH):
         batch = grid[first : first + BATCH]
-        covered = seen.input.repeat(len(batch), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        covered = seen.input.repeat(BATCH, 1, 1, 1).contiguous(memory_format=torch.channels_last)
         for i, (rows, columns) in enumerate(batch):
             covered[i, :, rows, columns] = cover[0, :, rows, columns]
         with torch.no_grad():
             logits = model.logits(covered)
+        require_finite(model, logits)
+        alike = rounding.same(logits, score.logits)
         for i, (rows, columns) in enumerate(batch):
-            total[rows, columns] += model.scores(logits[i]).values[explained]
+            total[rows, columns] += probability if alike[i] else model.scores(logits[i]).values[explained]
             count[rows, columns] += 1
         done = first + len(batch)
         if done == len(grid) or done % max(every, BATCH) == 0:
             mean = np.where(count > 0, total / count.clip(1), probability)
-            if done == len(grid) and (mean.astype(np.float32) == np.float32(probability)).all():
+            if done == len(grid) and (abs(mean - probability) <= rounding.limit(probability)).all():
                 raise Declined(
                     f"{model.name} ({model.weights} weights) says the same wherever the photo is covered: the "
-                    f"probability stays {probability:.3g} to the last bit, so there is no map to show."
+                    f"{amount} stays {probability:.3g} but for rounding, so there is no map to show."
                 )
             yield (
                 Outputs(
@@ -113,8 +118,14 @@ def occlusion(
                     drop_map=Shown(probability - mean, seen.over(probability - mean, signed=True)),
                 )
                 .at(done, len(grid))
-                .note(f"Class explained: {score.label}, probability {probability:.3f} uncovered.")
+                .note(f"{model.labels.noun.title()} explained: {score.label}, {amount} {probability:.3f} uncovered.")
             )
+
+
+def require_finite(model: VisionModel, logits) -> None:
+    """Decline scores, of one photo or more, that are not finite."""
+    if not bool(logits.isfinite().all()):
+        raise Declined(f"{model.name} ({model.weights} weights) gives scores that are not finite.")
 
 
 def starts(size: int, window: int, stride: int) -> list[int]:

@@ -23,6 +23,7 @@ from timmscope import (
     ReceptiveField,
     VisionModel,
     index_photos,
+    rounding,
 )
 
 TILE = 128  # longer side of a patch as shown, in pixels
@@ -96,7 +97,9 @@ class Ranks:
         """Units whose best photos stand out most from the mean, in standard deviations, and are not mostly the same."""
         count = min(per_unit, len(self.tops))
         top = np.sort(self.tops, axis=0)[-count:].mean(0)
-        stands_out = (top - self.tops.mean(0)) / (self.tops.std(0) + 1e-6)
+        spread = self.tops.std(0)
+        varies = spread > rounding.limit(np.abs(self.tops).max(0))
+        stands_out = np.divide(top - self.tops.mean(0), spread, out=np.zeros_like(spread), where=varies)
         order = np.lexsort((-top, -stands_out, -np.minimum(fires, count)))  # whole rows before the silent
         order = [int(unit) for unit in order if fires[unit]]
         chosen: dict[int, set[int]] = {}

@@ -93,10 +93,13 @@ def saliency(
         samples: Noisy copies to average, 1 to 256; 1 is the plain gradient, 32 gives a smooth map.
         noise: Standard deviation of the noise, 0 to 1, as a share of the range of the network's input.
         seed: Seed of the noise.
+
+    Raises:
+        Declined: The gradient is zero everywhere, or not finite.
     """
     for heat, done, seen, scores, label in saliency_maps(model, image, target, samples, noise, seed):
         outputs = Outputs(heatmap=heat, overlay=seen.over(heat), scores=scores)
-        yield outputs.at(done, samples).note(f"Class explained: {label}.")
+        yield outputs.at(done, samples).note(f"{model.labels.noun.title()} explained: {label}.")
 
 
 @hookimpl

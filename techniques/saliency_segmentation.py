@@ -14,12 +14,14 @@ from timmscope import (
     Target,
     VisionModel,
     hookimpl,
+    rounding,
     technique,
 )
 
 from .saliency import saliency_maps
 
-BLUR = 4  # standard deviation, in pixels, of the blur that joins salient points into regions
+BLUR = 4  # standard deviation, in pixels, of the blur that joins points into regions
+CONTRAST = 4  # grey levels that regions differ by at least: noise and JPEG make up to 4 of one colour
 BACKGROUND, PROBABLE, SURE = 0.3, 0.8, 0.95  # quantiles of the blurred map
 
 
@@ -67,12 +69,31 @@ def saliency_segmentation(
     """
     import numpy as np
 
+    require_contrast(model.see(image).pixels)
     for heat, done, seen, _, label in saliency_maps(model, image, target, samples, 0.15, seed):
         mask = cut(seen.pixels, heat, iterations, seed) if done == samples else None
         shown = np.ones(heat.shape, bool) if mask is None else mask
         cutout = np.where(shown[..., None], seen.pixels, 255).astype(np.uint8)
         preview = heat / heat.max() if mask is None else mask.astype(np.float32)
-        yield Outputs(cutout=cutout, mask=preview).at(done, samples).note(f"Class segmented: {label}.")
+        yield (
+            Outputs(cutout=cutout, mask=preview)
+            .at(done, samples)
+            .note(f"{model.labels.noun.title()} segmented: {label}.")
+        )
+
+
+def require_contrast(pixels):
+    """Decline a photo, uint8 [height, width, 3], whose regions all have one colour, whatever the single pixels have."""
+    import cv2
+    import numpy as np
+
+    regions = cv2.GaussianBlur(np.asarray(pixels, np.float32), (0, 0), BLUR)
+    found = float(np.ptp(regions, axis=(0, 1)).max())
+    if found < CONTRAST:
+        raise Declined(
+            "The photo is too uniform to tell object from background: its regions differ by "
+            f"{found:.1f} of 255 grey levels, and {CONTRAST} are the least that says anything."
+        )
 
 
 def cut(pixels, heat, iterations: int, seed: int):
@@ -96,7 +117,7 @@ def cut(pixels, heat, iterations: int, seed: int):
     labels[smooth > probable] = cv2.GC_PR_FGD
     labels[smooth > sure] = cv2.GC_FGD
     labels[smooth < background] = cv2.GC_BGD
-    if not {cv2.GC_BGD, cv2.GC_FGD} <= set(np.unique(labels)):
+    if rounding.constant(smooth) or not {cv2.GC_BGD, cv2.GC_FGD} <= set(np.unique(labels)):
         raise Declined("The saliency map is too uniform to tell object from background in this photo.")
     cv2.setRNGSeed(seed)  # OpenCV keeps one generator a thread
     models = np.zeros((1, 65)), np.zeros((1, 65))

@@ -19,6 +19,7 @@ from timmscope import (
     VisionModel,
     hookimpl,
     render,
+    rounding,
     technique,
 )
 
@@ -73,7 +74,7 @@ def unit_sheet(
         photos: Name of the photo set that is searched for patches.
         layer: Name of a layer with a grid or one value a unit; empty for one at two thirds of the depth.
         unit: Channel of the layer, by index; -1 for the one with the largest value on the photo.
-        steps: Evaluations of the objective for the synthetic picture, 1 to 1024.
+        steps: Changes of the synthetic picture, 1 to 1024.
         seed: Seed of the noise the synthetic picture starts from.
 
     Raises:
@@ -155,7 +156,7 @@ class Sheet:
         from PIL import Image
 
         values = self.values.clip(min=0) if self.rectified else self.values
-        if values.min() == values.max():
+        if rounding.constant(values):
             raise Declined(f"the unit gives {values.max():.3g} everywhere in the photo.")
         height, width = self.model.size
         picture = render.overlay(Image.fromarray(self.seen.pixels), (0, 0, width, height), values)

@@ -37,6 +37,7 @@ def captums(name: str, layer: str) -> tuple[int, torch.Tensor]:
     raise AssertionError("no class has evidence in this layer")
 
 
+@pytest.mark.case(30)
 @pytest.mark.parametrize(("name", "layer"), LAYERS.items())
 def test_map_is_captums_rectified_and_enlarged(name, layer):
     target, cam = captums(name, layer)
@@ -47,6 +48,7 @@ def test_map_is_captums_rectified_and_enlarged(name, layer):
     assert np.array_equal(free.arrays["heatmaps"], given.arrays["heatmaps"])
 
 
+@pytest.mark.case(30)
 def test_tokens_are_weighed_and_put_back_on_their_grid():
     name, layer, target = "vit_tiny_patch16_224", "blocks.10", TARGET
     kept = []

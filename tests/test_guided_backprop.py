@@ -21,6 +21,7 @@ TARGET = 285
 pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")  # what the reference says
 
 
+@pytest.mark.case(35)
 @pytest.mark.parametrize("rule", ["guided", "deconvnet"])
 @pytest.mark.parametrize("name", ["resnet18", "vgg11"])
 def test_rules_are_captums_on_networks_of_relu(name, rule):
@@ -38,7 +39,7 @@ def test_plain_rule_is_saliency():
     assert_close(guided.arrays["heatmap"], saliency.arrays["heatmap"], 1e-6)
 
 
-class Relu6(torch.autograd.Function):
+class Guided(torch.autograd.Function):
     """ReLU6 whose backward pass is the published rule, written out."""
 
     @staticmethod
@@ -52,10 +53,24 @@ class Relu6(torch.autograd.Function):
         return gradient.clamp(min=0) * ((x > 0) & (x < 6))
 
 
-def test_relu6_is_guided_as_published():
+class Deconvnet(torch.autograd.Function):
+    """ReLU6 whose backward pass looks at the gradient alone, as published."""
+
+    @staticmethod
+    def forward(context, x):
+        return x.clamp(0, 6)
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient.clamp(min=0)
+
+
+@pytest.mark.case(35)
+@pytest.mark.parametrize(("rule", "relu6"), [("guided", Guided), ("deconvnet", Deconvnet)])
+def test_relu6_is_treated_as_published(rule, relu6):
     class Module(nn.Module):
         def forward(self, x):
-            return Relu6.apply(x)
+            return relu6.apply(x)
 
     model = copy.deepcopy(plain(EMBEDDED)).to(memory_format=torch.channels_last)
     for part in list(model.modules()):
@@ -64,7 +79,7 @@ def test_relu6_is_guided_as_published():
                 setattr(part, name, Module())
     image = transformed(EMBEDDED).to(memory_format=torch.channels_last).requires_grad_()
     (expected,) = torch.autograd.grad(model(image)[0, TARGET], image)
-    result = timmscope.run("guided_backprop", image=CHELSEA, target=TARGET)
+    result = timmscope.run("guided_backprop", image=CHELSEA, target=TARGET, rule=rule)
     assert_close(result.arrays["heatmap"], expected.abs().amax(1)[0])
 
 

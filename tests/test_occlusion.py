@@ -23,6 +23,7 @@ def probability(name: str, images: torch.Tensor) -> torch.Tensor:
         return plain(name)(images).softmax(1)[:, TARGET]
 
 
+@pytest.mark.case(34)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_drop_map_is_captums_occlusion(name):
     result = timmscope.run("occlusion", image=CHELSEA, target=TARGET, window=120, stride=104, **named(name))
@@ -37,6 +38,7 @@ def test_drop_map_is_captums_occlusion(name):
     assert_close(result.arrays["probability_map"], uncovered - expected[0, 0])
 
 
+@pytest.mark.case(34)
 @pytest.mark.parametrize("fill", ["mean", "black", "blur"])
 def test_probability_map_is_a_plain_loop(fill):
     window, stride = 100, 70  # does not divide 224 evenly: the last place reaches over the border

@@ -52,6 +52,7 @@ def supports(name: str, layer: str, cells: list[tuple[int, int]]) -> list[tuple[
     return boxes
 
 
+@pytest.mark.case(37)
 @pytest.mark.parametrize(
     ("name", "layer", "size"),
     [

@@ -42,6 +42,19 @@ def test_even_a_uniform_or_sparse_map_is_drawn(heat, signed):
     assert render.colored(heat, "turbo", signed).shape == (*heat.shape, 3)
 
 
+def test_the_last_bits_of_a_constant_map_are_not_drawn():
+    bits = RNG.integers(-3, 4, (20, 20)) * 2.0**-23
+    for level in (1e-9, 0.3, 1e6):
+        heat = (level * (1 + bits)).astype(np.float32)
+        assert np.ptp(heat) > 0
+        assert not render.normalize(heat).any()
+        assert len(set(render.cells(heat).ravel())) == 1
+        heat[3, 4] *= 1 + 1e-4  # a value of its own, in few pixels
+        assert render.normalize(heat)[3, 4] == 1
+        assert render.normalize(heat).sum() < 10
+        assert render.cells(heat, side=20)[3, 4, 0] == 255
+
+
 def test_a_gradient_is_grey_where_it_is_zero():
     gradient = RNG.normal(size=(3, 20, 30))
     gradient[:, :10] = 0
@@ -73,6 +86,7 @@ def test_an_overlay_colours_its_region_and_dims_the_rest():
     assert (inside != outside[0, 0]).any(axis=2).all()
 
 
+@pytest.mark.case(33)
 def test_an_overlay_puts_the_heat_where_it_belongs():
     heat = np.zeros((8, 8))
     heat[1, 6] = 1

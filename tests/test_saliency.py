@@ -19,6 +19,7 @@ from .references import CHELSEA, EMBEDDED, NETWORKS, assert_close, named, plain,
 from .toys import Tiny
 
 
+@pytest.mark.case(36)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_saliency_is_captums_maximum_over_colours(name):
     heat = timmscope.run("saliency", image=CHELSEA, target=285, **named(name)).arrays["heatmap"]
@@ -46,6 +47,7 @@ def test_the_target_is_the_top_prediction_unless_given():
     assert not np.array_equal(free.arrays["heatmap"], other.arrays["heatmap"])
 
 
+@pytest.mark.case(36)
 def test_saliency_is_the_slope_of_the_class_score():
     heat = timmscope.run("saliency", image=CHELSEA, target=285).arrays["heatmap"]
     model = copy.deepcopy(plain(EMBEDDED)).double()  # in doubles, so that small steps are exact
@@ -60,6 +62,7 @@ def test_saliency_is_the_slope_of_the_class_score():
         assert float((above - below).abs().max()) / (2 * step) == pytest.approx(heat[row, column], rel=1e-3)
 
 
+@pytest.mark.case(36)
 def test_smoothgrad_is_the_mean_of_maps_of_noisy_copies():
     name = "convnext_atto"  # smooth activations: no kinks
     result = timmscope.run("saliency", image=CHELSEA, target=285, samples=11, noise=0.2, seed=7, **named(name))
