@@ -165,9 +165,18 @@ def _mean(call: _Call) -> Place:
 
 
 def _resample(call: _Call) -> Place:
-    """A linear operation on the last two dimensions: it does to places what it does to values."""
-    place, rest = _channel_mean(call.known()[0]), call.args[1:]
-    return place.mean(lambda values: call.func(values.contiguous(), *rest, **call.kwargs)).expand(call.shape)
+    """A map of another size: the places between and beyond those of its cells."""
+    mass, y, x, square = _channel_mean(call.known()[0]).values
+    spread = square - y**2 - x**2
+    for axis, size in zip((-2, -1), call.shape[-2:]):
+        length = y.shape[axis]
+        at = (torch.arange(size).double() + 0.5) * length / size - 0.5
+        low = at.long().clamp(max=max(0, length - 2))
+        share = (at - low).view(-1, *[1] * (-1 - axis))
+        y, x = (torch.lerp(v.index_select(axis, low), v.index_select(axis, (low + 1) % length), share) for v in (y, x))
+        nearest = at.round().long().clamp(0, length - 1)
+        mass, spread = (v.index_select(axis, nearest) for v in (mass, spread))
+    return Place.of(torch.stack([mass, y, x, spread + y**2 + x**2])).expand(call.shape)
 
 
 def _window(call: _Call) -> Place:

@@ -73,7 +73,10 @@ MEANS = {
     "a mean": (lambda x: x.mean(2), lambda y: y.mean(2)),
     "a maximum": (lambda x: x.amax((2, 3)), lambda y: y.mean((2, 3))),
     "adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, 4), lambda y: F.adaptive_avg_pool2d(y, 4)),
-    "enlarging": (lambda x: F.interpolate(x, scale_factor=2), lambda y: F.interpolate(y, scale_factor=2)),
+    "enlarging": (
+        lambda x: F.interpolate(x, scale_factor=4),
+        lambda y: (torch.arange(4 * SIDE).double().view(-1, 1) * 0.25 - 0.375).expand(1, 3, -1, 4 * SIDE),
+    ),
 }
 
 
