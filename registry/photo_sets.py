@@ -10,10 +10,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .errors import DeclarationError, InvalidInput
+from .names import readable
 from .photos import EXPECTED, PhotoInput, decode
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+def _make_readable(record: Any, *texts: str) -> None:
+    for text in texts:
+        object.__setattr__(record, text, readable(str(getattr(record, text))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,8 @@ class SetPhoto:
         version: Changes when the content does: a hash, size and time of change, or a revision.
         source: What it is a part of, where several photos are parts of one picture: they hardly differ, and a ranking
             shows the best of them only.
+
+    Name, label and source are made `readable`: where they come from the disk they may be no text.
     """
 
     name: str
@@ -34,6 +42,9 @@ class SetPhoto:
     label: str = ""
     version: str = ""
     source: str = ""
+
+    def __post_init__(self) -> None:
+        _make_readable(self, "name", "label", "source")
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,9 @@ class PhotoSet:
     photos: Callable[[], Sequence[SetPhoto]]
     samples: bool = False
     plugin: str = ""
+
+    def __post_init__(self) -> None:
+        _make_readable(self, "name", "title")
 
 
 class PhotoList(Sequence[SetPhoto]):

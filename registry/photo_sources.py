@@ -14,16 +14,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from .errors import InvalidInput, did_you_mean
+from .names import distinct
 from .photo_sets import PhotoList, SetPhoto
-from .photos import PhotoInput, decode, from_data_url
+from .photos import PhotoInput, decode, from_data_url, is_data_url
 from .plugins import plugins
 from .settings import settings
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
-SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm", ""}  # a file without one may be a photo too
+SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+SUFFIXES |= {".avif", ".avifs", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ""}  # a file without one may be a photo too
 FOLDER, HUB = "folder:", "hub:"
 NO_PHOTO = "not a photo by its name"
 UPLOADED = "uploaded"
+UTF_8 = 0x800  # flag of a zip entry
 T = TypeVar("T")
 
 
@@ -83,7 +85,7 @@ def folder(name: str, parameter: str = "photos") -> PhotoList:
         raise InvalidInput(parameter, name, expected, did_you_mean(name, [FOLDER + known for known in folders]))
     photos, skipped = _separate(_walk(root))
     chosen = evenly(photos, settings().max_photos)
-    return _listed(name, f"Folder {root.name}", chosen, skipped, of=len(photos))
+    return _listed(name, f"Folder {name.removeprefix(FOLDER)}", chosen, skipped, of=len(photos))
 
 
 def uploaded(files: Iterable[Any]) -> PhotoList:
@@ -105,7 +107,7 @@ def _expand(item: Any, number: int) -> Iterator[SetPhoto]:
     """The photos of one thing that is brought along."""
     if isinstance(item, SetPhoto):
         yield item
-    elif isinstance(item, str) and item.startswith("data:"):
+    elif is_data_url(item):
         yield from _expand(from_data_url(item, "files"), number)
     elif isinstance(item, (str, os.PathLike)):
         path = Path(item)
@@ -157,9 +159,17 @@ def _unzip(source: Path | bytes, name: str) -> Iterator[SetPhoto]:
         allowed = f"at most {settings().unpacked_bytes / 2**20:,.0f} MiB (TIMMSCOPE_UNPACKED_BYTES)"
         raise InvalidInput("files", f"{name} with {total / 2**20:,.0f} MiB unpacked", allowed)
     for position, entry in enumerate(entries):
-        parts = [part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        parts = [part for part in _entry_name(entry).replace("\\", "/").split("/") if part not in ("", ".", "..")]
         load = functools.partial(_read_entry, archive, entry)
         yield _in_folder(PurePosixPath(*parts or [f"entry {position + 1}"]), load, f"{version}:{position}")
+
+
+def _entry_name(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry. Many systems write UTF-8 without the flag that says so: it is read as code page 437."""
+    try:
+        return entry.filename if entry.flag_bits & UTF_8 else entry.filename.encode("cp437").decode()
+    except UnicodeError:  # it is in that code page indeed
+        return entry.filename
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -211,20 +221,20 @@ def _in_folder(path: PurePosixPath, load: Callable[[], Any], version: str) -> Se
 
 def _separate(found: Iterable[SetPhoto]) -> tuple[list[SetPhoto], dict[str, str]]:
     """What may be a photo by its name, under unique names, and what is none with the reason."""
-    photos: dict[str, SetPhoto] = {}
+    given = [photo for photo in found if not _is_added(PurePosixPath(photo.name))]
+    photos: list[SetPhoto] = []
     skipped: dict[str, str] = {}
-    for photo in found:
-        path = PurePosixPath(photo.name)
-        if "__MACOSX" in path.parts or path.name.startswith("."):
-            continue  # what systems add to folders and zips, and nobody has put there
-        if path.suffix.lower() not in SUFFIXES:
-            skipped[photo.name] = NO_PHOTO
-            continue
-        name, count = photo.name, 2
-        while name in photos:
-            name, count = f"{photo.name} ({count})", count + 1
-        photos[name] = replace(photo, name=name)
-    return one_label_is_none(list(photos.values())), skipped
+    for photo, name in zip(given, distinct(photo.name for photo in given)):
+        if PurePosixPath(photo.name).suffix.lower() in SUFFIXES:
+            photos.append(replace(photo, name=name))
+        else:
+            skipped[name] = NO_PHOTO
+    return one_label_is_none(photos), skipped
+
+
+def _is_added(path: PurePosixPath) -> bool:
+    """Whether it is what systems add to folders and zips, and nobody has put there."""
+    return "__MACOSX" in path.parts or path.name.startswith(".")
 
 
 def one_label_is_none(photos: list[SetPhoto]) -> list[SetPhoto]:

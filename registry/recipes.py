@@ -1,6 +1,6 @@
 """Running a recipe again: its photos are known by their pixels, and what differs here is said.
 
-The same recipe gives the same bits where libraries, device and threads are the same.
+The same recipe gives the same bits where libraries, device, threads, processor and precision are the same.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from . import loading
 from .errors import InvalidInput
 from .photo_sources import UPLOADED
 from .photos import PhotoInput, decode
 from .plugins import plugins
 from .ports import Layer, Layers, Target
-from .result import PHOTOS, Preview, Result
+from .result import Preview, Result
+from .rounding import conditions
 from .runner import Resolver, photo_input, run, stream, validate, versions
+from .saving import PHOTOS
 from .settings import settings
 from .technique import Technique
+from .torch_state import apart
 
 
 def rerun(recipe: Mapping[str, Any] | str | Path, /, **photos: Any) -> Result:
@@ -103,15 +104,20 @@ class Again:
         recorded = self.recipe.get("resolved") or {}
         if not self.technique.uses_model or not recorded:
             return
-        with loading.lend(given["model"], given["weights"], plugins().model_sources) as model:
-            call = Resolver(self.technique, given, model)
-            _ = call.arguments
+        resolved = apart(self._resolved, given)
         for parameter in self.technique.own_parameters:
             name = parameter.name
-            then, now = recorded.get(name), call.resolved.get(name)
+            then, now = recorded.get(name), resolved.get(name)
             if isinstance(parameter.port, (Layer, Layers, Target)) and then is not None and then != now:
                 self.inputs[name] = then
                 self.notes.append(f"{name}: {then}, as in the recipe; here it would be {now}.")
+
+    def _resolved(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What the model's names and defaults are here."""
+        with loading.lend(given["model"], given["weights"], plugins().model_sources) as model:
+            call = Resolver(self.technique, given, model)
+            _ = call.arguments
+            return call.resolved
 
 
 def load(source: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
@@ -167,9 +173,10 @@ def _photo(name: str, record: Mapping[str, Any], given: Any, folder: Path | None
 
 
 def _differences(recipe: Mapping[str, Any]) -> list[str]:
-    """What may move the last bits: libraries, device, threads."""
-    here: dict[str, Any] = {**versions(), "device": str(loading.default_device()), "threads": torch.get_num_threads()}
-    made = {**recipe.get("libraries", {}), **{key: recipe[key] for key in ("device", "threads") if key in recipe}}
+    """What may move the last bits: libraries, and `conditions`."""
+    around = conditions(loading.default_device())
+    here = {**versions(), **around}
+    made = {**recipe.get("libraries", {}), **{key: recipe[key] for key in around if key in recipe}}
     made.pop("python", None)  # computes nothing
     return [
         f"Made with {name} {then}, here {here.get(name, 'none')}: the last bits may differ."

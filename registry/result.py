@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,17 +15,15 @@ from PIL import Image
 
 from . import render
 from .errors import TimmscopeError
+from .names import readable
 from .photos import PhotoInput
 from .ports import Animation, Curves, Gallery, Heatmap, Output, Picture, Points, Scores, Table
 from .technique import Technique
-from .values import Captioned, Drawn, Outputs, Placed, Shown, plain
+from .values import Absent, Captioned, Drawn, Outputs, Placed, Shown, plain
 from .vision_model import ClassScores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-PHOTOS = "photos"  # folder of the photos beside a recipe
 
 
 class BrokenOutput(TimmscopeError):
@@ -70,58 +68,50 @@ class Result:
     def __getitem__(self, name: str) -> Any:
         return self.outputs[name]
 
+    @property
+    def present(self) -> list[Output]:
+        """The outputs that there are, in the order of the API: all but those that are `Absent`."""
+        return [port for port in self.technique.outputs if not isinstance(self.outputs[port.name], Absent)]
+
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
         """Raw values by output name, float32: heat maps as computed, pictures from 0 to 1, scores a class."""
-        return {port.name: to_array(port, self.outputs[port.name]) for port in self.technique.outputs}
+        return {port.name: to_array(port, self.outputs[port.name]) for port in self.present}
 
     @cached_property
     def pictures(self) -> dict[str, list[tuple[Image.Image, str]]]:
         """Pictures and captions by output name."""
-        found = {port.name: render.pictures(port, self.outputs[port.name]) for port in self.technique.outputs}
+        found = {port.name: render.pictures(port, self.outputs[port.name]) for port in self.present}
         return {name: pictures for name, pictures in found.items() if pictures}
 
     def npz(self) -> bytes:
         """The raw arrays as a `.npz` archive, uncompressed for speed."""
         buffer = io.BytesIO()
-        np.savez(buffer, **self.arrays)  # type: ignore[arg-type]
+        with zipfile.ZipFile(buffer, "w") as archive:  # as numpy.savez, which takes no array called "file"
+            for name, array in self.arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
         return buffer.getvalue()
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write every picture as PNG, points as JSON, the arrays as `arrays.npz` and the recipe as `recipe.json`.
 
         Photos that are no samples are written too, without loss, so that the recipe can be run again as it lies there.
+        A former result in the folder is replaced whole, whatever it was of; other files of yours stay. A hidden
+        `.timmscope.json` lists what was written, so that the next result can take its place.
 
         Args:
             folder: Where to; made if missing.
 
         Returns:
             The files written.
+
+        Raises:
+            FolderTaken: The folder has files of such names that no former result has written.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = []
-        for name, pictures in self.pictures.items():
-            for i, (picture, _) in enumerate(pictures):
-                files.append(folder / (f"{name}.png" if len(pictures) == 1 else f"{name}_{i}.png"))
-                picture.save(files[-1])
-        for port in self.technique.outputs:
-            if isinstance(port, Animation):
-                files.append(folder / f"{port.name}.webp")
-                files[-1].write_bytes(render.film(self.outputs[port.name]))
-            if isinstance(port, Points):
-                files.append(folder / f"{port.name}.json")
-                records = self.outputs[port.name].records()
-                files[-1].write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name, photo in self.photos.items():
-            if not photo.name.startswith("sample:"):  # those are found by their name
-                files.append(folder / PHOTOS / f"{name}.png")
-                files[-1].parent.mkdir(exist_ok=True)
-                photo.picture.save(files[-1])
-        files += [folder / "arrays.npz", folder / "recipe.json"]
-        files[-2].write_bytes(self.npz())
-        files[-1].write_text(json.dumps(self.recipe, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return files
+        from . import saving
+
+        return saving.save(self, Path(folder))
 
     def figure(self) -> Figure:
         """Everything in one matplotlib figure: pictures, scores, curves and tables under the title of the technique."""
@@ -136,7 +126,7 @@ class Result:
 
 
 def to_array(port: Output, value: Any) -> np.ndarray:
-    """The raw array of one output, float32."""
+    """The raw array of one output, float32; an empty cell of a table is NaN."""
     if isinstance(value, ClassScores):
         return np.asarray(value.values, dtype=np.float32)
     if isinstance(port, Table):
@@ -167,9 +157,35 @@ def check_outputs(technique: Technique, outputs: Any, complete: bool) -> None:
     if complete and (missing := set(declared) - set(outputs)):
         raise BrokenOutput(f"{who} did not return {', '.join(sorted(missing))}.")
     for name, value in outputs.items():
+        if isinstance(value, Absent):
+            if not declared[name].optional:
+                line = f"write  {type(declared[name]).__name__}({name!r}, ..., optional=True)"
+                raise BrokenOutput(f"{who}: output {name} is absent and not declared as optional; {line}.")
+            continue
         first = value.items[0] if isinstance(value, Captioned) and len(value.items) else value
         if complete or not isinstance(first, Drawn):  # drawing a preview nobody may see would be wasted
             _check_value(f"{who}: output {name}", declared[name], value)
+
+
+def make_readable(technique: Technique, outputs: Outputs) -> None:
+    """Make every text of outputs that are checked `readable`, in place: a technique may have it from anywhere."""
+    for port in technique.outputs:
+        value: Any = outputs.get(port.name)
+        if isinstance(value, Absent):
+            value.why = _readable(value.why)
+        elif isinstance(value, Captioned):
+            value.captions = [_readable(caption) for caption in value.captions]
+        elif isinstance(value, Placed):
+            value.names, value.labels = ([_readable(text) for text in texts] for texts in (value.names, value.labels))
+        elif isinstance(port, Table) and port.name in outputs:
+            outputs[port.name] = [[_readable(cell) for cell in row] for row in value]
+        elif isinstance(port, Curves) and port.name in outputs:
+            outputs[port.name] = {_readable(name): numbers for name, numbers in value.items()}
+    outputs.notes = tuple(_readable(note) for note in outputs.notes)
+
+
+def _readable(text: Any) -> Any:
+    return readable(text, lines=True) if isinstance(text, str) else text
 
 
 def _check_value(what: str, port: Output, value: Any) -> None:
@@ -179,7 +195,7 @@ def _check_value(what: str, port: Output, value: Any) -> None:
         array, fits = value.values, value.values.ndim == 1
     elif isinstance(port, (Table, Curves)):
         try:
-            array = to_array(port, value)
+            array = to_array(port, _filled(value) if isinstance(port, Table) else value)
         except Exception as error:
             raise BrokenOutput(f"{what} is not {port.shape}: {error}.") from error
         fits = array.ndim == 2
@@ -206,3 +222,8 @@ def _check_value(what: str, port: Output, value: Any) -> None:
     for item in value.items if isinstance(value, Captioned) else [value]:
         if isinstance(item, Shown) and not isinstance(item.picture, Drawn):
             _check_value(f"{what}: its picture", Picture(port.name, port.label), item.picture)
+
+
+def _filled(rows: Any) -> list[list[Any]]:
+    """The rows of a table without empty cells: those may be there, and other values that are not finite may not."""
+    return [[name, *(0 if cell is None else cell for cell in cells)] for name, *cells in rows]

@@ -11,6 +11,8 @@ import platformdirs
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .names import readable
+
 
 class Settings(BaseSettings):
     """Limits and permissions of this process."""
@@ -63,12 +65,13 @@ class Settings(BaseSettings):
     @functools.cached_property
     def folders(self) -> dict[str, Path]:
         """The folders of photos by name, which is all that users learn of them."""
-        return {Path(place).name: Path(place) for place in self.photo_folders.split(os.pathsep) if place}
+        places = [Path(place) for place in self.photo_folders.split(os.pathsep) if place]
+        return {readable(place.name): place for place in places}
 
     @field_validator("photo_folders")
     @classmethod
     def _names_differ(cls, value: str) -> str:
-        names = [Path(place).name for place in value.split(os.pathsep) if place]
+        names = [readable(Path(place).name) for place in value.split(os.pathsep) if place]
         if len(set(names)) < len(names) or "" in names:
             raise ValueError("every folder needs a name of its own")
         return value

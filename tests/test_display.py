@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from PIL import Image
 
 from registry.ports import Curves, Heatmap
 from registry.result import Result
-from registry.values import Outputs
+from registry.values import Absent, Outputs
 
 from .serving import ROOT
-from .test_result import VALUES, make
+from .test_result import PORTS, VALUES, make
 
 
 @pytest.fixture
@@ -85,3 +86,17 @@ def test_a_figure_leaves_pyplot_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["12", "False"]
+
+
+def test_what_is_absent_is_said_in_its_place():
+    ports = [replace(port, optional=True) for port in PORTS]
+    values = Outputs({port.name: Absent(f"No {port.name} of $x$, since <nobody> knows.") for port in ports})
+    result = Result(make(ports), values, {})
+    text, figure = result._repr_html_(), result.figure()
+    assert "<img" not in text
+    assert "<table" not in text
+    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == [port.label for port in ports]
+    for port, ax in zip(ports, figure.axes):
+        assert f"No {port.name} of $x$, since &lt;nobody&gt; knows." in text
+        assert " ".join(ax.texts[0].get_text().split()) == values[port.name].why
+    assert (pixels(figure) < 128).mean() > 0.001

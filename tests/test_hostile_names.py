@@ -112,6 +112,20 @@ def test_an_upload_stays_in_its_folder(server, cat, name):
     assert "<" not in path
 
 
+@pytest.mark.case(56)
+def test_a_photo_of_any_name_is_used_and_named(server):
+    names = ["\U0001f408.png", "日本語.png", "a'b\".png", "<img src=x onerror=alert(1)>.png", "line\nbreak.png", "none"]
+    names += ["a\0b.png", "..png", " .png", "con.png", "100%.png", "a;b&c.png", "$(id).png", "x" * 300, "é" * 150]
+    values = {"model": "test_convnext", "weights": "random", "samples": 1}
+    uploads = [server.upload(photo("red"), name.replace("\0", "")) | {"orig_name": name} for name in names]
+    events = [server.start("saliency", {"image": upload, **values}).json()["event_id"] for upload in uploads]
+    for name, event in zip(names, events):
+        kind, data = server.finish("saliency", event)
+        assert kind == "complete", (name, data)
+        recorded = json.loads(server.get_file(data[-1]))["inputs"]["image"]["name"]
+        assert recorded == name.replace("\n", "\\n").replace("\0", "\\x00"), name
+
+
 def test_a_link_in_a_zip_is_text():
     buffer, link = io.BytesIO(), zipfile.ZipInfo("passwd.png")
     link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16

@@ -78,12 +78,14 @@ def test_a_changed_file_beside_the_recipe_is_refused(own, tmp_path):
 
 def test_what_differs_here_is_said(recipe):
     recipe["libraries"] |= {"torch": "1.0", "python": "2.7"}
-    recipe |= {"device": "tpu", "threads": 64}
+    recipe |= {"device": "tpu", "threads": 64, "processor": "abacus", "precision": "medium"}
     recipe["model"]["origin"] = "a floppy disk"
     notes = " ".join(timmscope.rerun(recipe).notes)
     assert f"Made with torch 1.0, here {torch.__version__.split('+')[0]}" in notes
     assert "Made with device tpu, here" in notes
     assert "Made with threads 64, here 1" in notes
+    assert f"Made with processor abacus, here {torch.backends.cpu.get_cpu_capability()}" in notes
+    assert "Made with precision medium, here highest" in notes
     assert "weights are from a floppy disk" in notes
     assert "python" not in notes
 

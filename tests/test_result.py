@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from registry.labels import labels_for
 from registry.ports import Animation, Curves, Gallery, Heatmap, Heatmaps, Picture, Scores, Table
 from registry.result import BrokenOutput, Result, check_outputs
 from registry.technique import Technique
-from registry.values import Captioned, Outputs, Shown
+from registry.values import Absent, Captioned, Outputs, Shown
 from registry.vision_model import ClassScores
 
 RNG = np.random.default_rng(0)
@@ -122,3 +123,38 @@ def test_what_fits_is_accepted():
 def test_what_does_not_fit_is_named(outputs, message):
     with pytest.raises(BrokenOutput, match=message):
         check_outputs(make(), outputs, complete=True)
+
+
+@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.name)
+def test_what_is_absent_is_left_out_where_it_may_be(port, tmp_path):
+    values = Outputs(VALUES | {port.name: Absent("There is none, since nobody knows.")})
+    with pytest.raises(
+        BrokenOutput, match=rf"output {port.name} is absent .*; write  .*\({port.name!r}, ..., optional=True"
+    ):
+        check_outputs(make(), values, complete=True)
+    technique = make([replace(other, optional=other is port) for other in PORTS])
+    check_outputs(technique, values, complete=True)
+    result = Result(technique, values, {"technique": "toy"})
+    assert set(result.arrays) == set(VALUES) - {port.name}
+    assert port.name not in result.pictures
+    result.save(tmp_path)
+    assert not list(tmp_path.glob(f"{port.name}.*"))
+    with np.load(tmp_path / "arrays.npz") as archive:
+        assert set(archive) == set(VALUES) - {port.name}
+
+
+def test_what_is_absent_is_false_and_says_why():
+    absent = Absent("No second opinion: the hub is far.")
+    assert not absent
+    assert "the hub is far" in repr(absent)
+    with pytest.raises(ValueError, match="needs a reason"):
+        Absent("")
+
+
+def test_an_empty_cell_of_a_table_is_not_a_number_and_no_other_value_is_that():
+    values = Outputs(VALUES | {"table": [["a", None], ["b", 2]]})
+    check_outputs(make(), values, complete=True)
+    np.testing.assert_array_equal(Result(make(), values, {}).arrays["table"], np.array([[np.nan], [2]], np.float32))
+    for broken in ([["a", float("nan")]], [["a", float("inf")], ["b", None]]):
+        with pytest.raises(BrokenOutput, match="output table has values that are not finite"):
+            check_outputs(make(), Outputs(VALUES | {"table": broken}), complete=True)

@@ -7,8 +7,10 @@ line, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
+import sys
 from typing import Any
 
 import click
@@ -26,6 +28,8 @@ INTERRUPTED = 130
 
 def start() -> None:
     """Run the command line of this process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # paths go out as they are, also those that are no text
     try:
         code = cli.main(prog_name="timmscope", standalone_mode=False)
     except click.ClickException as error:
@@ -48,6 +52,10 @@ class Answers(click.Group):
             if MissingExtra.excuses(error):
                 raise click.ClickException(str(MissingExtra(error.name or "a library"))) from None
             raise
+        except BrokenPipeError:  # whoever reads the output has read enough, which click knows
+            raise
+        except OSError as error:  # a disk that is full, a folder that may not be read or written
+            raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             click.echo("Stopped. What was written stays.", err=True)
             ctx.exit(INTERRUPTED)

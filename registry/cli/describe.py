@@ -38,7 +38,10 @@ def full(technique: Technique) -> dict[str, Any]:
             }
             for parameter in technique.parameters
         ],
-        "outputs": [{"name": port.name, "label": port.label, "shape": port.shape} for port in technique.outputs],
+        "outputs": [
+            {"name": port.name, "label": port.label, "shape": port.shape, "optional": port.optional}
+            for port in technique.outputs
+        ],
     }
 
 
@@ -53,7 +56,7 @@ def text(technique: Technique) -> str:
         parts += [f"  {parameter.name}", _wrapped(f"{parameter.help} {bounds(parameter)}", "    ")]
     parts += ["", "Outputs"]
     parts += [
-        f"  {port.name}: {port.label}{f', float32 {port.shape}' if port.shape else ''}" for port in technique.outputs
+        f"  {port.name}: {port.label}{f', float32 {port.gives}' if port.shape else ''}" for port in technique.outputs
     ]
     return "\n".join(parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import InvalidInput, ModelUnavailable, TimmscopeError
+from ..names import distinct, on_disk, readable
 from ..plugins import plugins
 from ..ports import Files, Photo
 from ..technique import Parameter, Technique
@@ -26,10 +28,11 @@ def out_option(default: str) -> click.Option:
     """Where results go."""
     return click.Option(
         ["out", "--out", "-o"],
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False, writable=True, path_type=Path),
         default=default,
         show_default=True,
-        help="Folder for the results, made if missing; a folder of photos gets one in it for each photo.",
+        help="Folder for the results, made if missing; a folder of photos gets one in it for each photo. "
+        "A former result there is replaced.",
     )
 
 
@@ -73,10 +76,10 @@ def technique_command(technique: Technique) -> click.Command:
 
         inputs = {name: value for name, value in values.items() if value is not None}
         main = technique.photo
-        if main and Path(inputs[main.name]).is_dir():
+        if main and os.path.isdir(inputs[main.name]):
             batch(technique, main, inputs, out, quiet)
         else:
-            write(execute(stream(technique.name, **inputs), out, technique.title, quiet))
+            write(execute(technique, stream(technique.name, **inputs), out, technique.title, quiet))
 
     return click.Command(
         technique.name,
@@ -92,7 +95,7 @@ def recipe_command(path: str) -> click.Command:
     """The command that runs the recipe at `path` again."""
 
     def call(out: Path, quiet: bool, **photos: Any) -> None:
-        if not Path(path).is_file():
+        if not os.path.isfile(path):
             raise click.UsageError(f"There is no file {path!r}.")
         import torch
 
@@ -102,7 +105,7 @@ def recipe_command(path: str) -> click.Command:
         if isinstance(threads, int) and threads > 0:
             torch.set_num_threads(threads)  # nothing else runs in this process
         again = Again.read(path, {name: value for name, value in photos.items() if value})
-        write(execute(again.steps(), out, again.technique.title, quiet))
+        write(execute(again.technique, again.steps(), out, again.technique.title, quiet))
 
     photos = [option(parameter) for parameter in _photos(path)]
     for given in photos:
@@ -132,7 +135,7 @@ def batch(technique: Technique, main: Parameter, inputs: dict[str, Any], out: Pa
         technique: The technique.
         main: Its parameter that takes the photo.
         inputs: The values; that of `main` is the folder.
-        out: Gets a folder for each photo, named as the file; with its suffix where two differ in nothing else.
+        out: Gets a folder for each photo, as `folders` names them.
         quiet: Without progress.
     """
     from tqdm import tqdm
@@ -140,35 +143,55 @@ def batch(technique: Technique, main: Parameter, inputs: dict[str, Any], out: Pa
     from .. import stream
     from ..photo_sources import SUFFIXES
 
-    files = sorted(p for p in Path(inputs[main.name]).iterdir() if p.is_file() and not p.name.startswith("."))
-    photos = [path for path in files if path.suffix.lower() in SUFFIXES]
+    entries = sorted(path for path in Path(inputs[main.name]).iterdir() if not path.name.startswith("."))
+    photos = [path for path in entries if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not photos:
-        raise click.UsageError(f"There is no photo in {inputs[main.name]!r}.")
-    stems = Counter(path.stem for path in photos)
-    failed: dict[str, str] = {}
-    for path in tqdm(photos, desc="Photos", unit="photo", disable=quiet or None):  # None: only on a terminal
-        folder = out / (path.stem if stems[path.stem] == 1 else path.name)
+        raise click.UsageError(f"There is no photo in {str(inputs[main.name])!r}.")
+    failed: list[str] = []
+    places = zip(photos, folders(photos, out))
+    for path, folder in tqdm(places, "Photos", len(photos), unit="photo", disable=quiet or None):  # None: on a terminal
+        name = readable(path.name)
         try:
-            steps = stream(technique.name, **{**inputs, main.name: path.as_posix()})
-            write(execute(steps, folder, path.name, quiet))
+            steps = stream(technique.name, **{**inputs, main.name: path})
+            write(execute(technique, steps, out / folder, name, quiet))
         except ModelUnavailable:
             raise  # as it will be for every photo
         except Exception as error:
             if isinstance(error, InvalidInput) and error.parameter != main.name:
                 raise  # for every photo, too
-            failed[path.name] = str(error) if isinstance(error, TimmscopeError) else f"{type(error).__name__}: {error}"
-    if others := [path.name for path in files if path not in photos]:
-        _say(f"Left out, no photos by their names: {', '.join(others)}.", quiet)
-    for name, reason in failed.items():
-        click.echo(f"{name}: {reason}", err=True)
+            reason = str(error) if isinstance(error, TimmscopeError) else f"{type(error).__name__}: {error}"
+            failed.append(f"{name}: {reason}")
+    tried = set(photos)
+    if others := [readable(path.name) for path in entries if path not in tried]:
+        _say(f"Left out, no photos by their names, or no files: {', '.join(others)}.", quiet)
+    for line in failed:
+        click.echo(line, err=True)
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(photos)} photos failed.")
 
 
-def execute(steps: Iterator[Any], out: Path, title: str, quiet: bool) -> list[Path]:
+def folders(photos: list[Path], out: Path) -> list[str]:
+    """The name of a folder for each photo, no two alike where case makes no difference either.
+
+    It is that of the file: without its suffix, if that is the name of no other photo, and with a number behind where
+    two differ in case only, or a file is in its place.
+
+    Args:
+        photos: The photos, of one folder.
+        out: Where the folders are to be.
+    """
+    stems = Counter(on_disk(path.stem) for path in photos)
+    stems.update(on_disk(path.name) for path in photos if path.suffix)
+    names = [path.stem if stems[on_disk(path.stem)] == 1 else path.name for path in photos]
+    files = [path.name for path in out.iterdir() if not path.is_dir()] if out.is_dir() else []
+    return distinct(names, on_disk, files)
+
+
+def execute(technique: Technique, steps: Iterator[Any], out: Path, title: str, quiet: bool) -> list[Path]:
     """Run to the end with a progress bar, and save.
 
     Args:
+        technique: The technique that runs.
         steps: From `stream`; closed in any case.
         out: Folder for the files.
         title: What the progress bar says.
@@ -180,7 +203,9 @@ def execute(steps: Iterator[Any], out: Path, title: str, quiet: bool) -> list[Pa
     from tqdm import tqdm
 
     from .. import Result
+    from ..saving import refuse_taken
 
+    refuse_taken(out, technique)  # before the time of a run is spent
     result: Any = None
     bar = tqdm(desc=title, unit="step", leave=False, disable=quiet or None)
     with bar, contextlib.closing(steps):  # type: ignore[type-var]
@@ -196,7 +221,7 @@ def execute(steps: Iterator[Any], out: Path, title: str, quiet: bool) -> list[Pa
 
 
 def write(files: list[Path]) -> None:
-    """The paths, one a line, past a progress bar that may be up."""
+    """The paths as they are, one a line, past a progress bar that may be up."""
     from tqdm import tqdm
 
     for file in files:

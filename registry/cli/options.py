@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ def _check(parameter: Parameter, main: bool) -> Any:
     return check
 
 
-def photo(name: str, value: str, folder: bool = False) -> str:
-    """A photo that is there: a file, a sample, or a folder where that is allowed.
+def photo(name: str, value: str, folder: bool = False) -> str | Path:
+    """A photo that is there: a file, a sample, or a folder where that is allowed; a file, whatever it is called.
 
     Raises:
         InvalidInput: It is not there.
@@ -108,11 +109,12 @@ def photo(name: str, value: str, folder: bool = False) -> str:
         samples, sample = plugins().samples, value.removeprefix(SAMPLE)
         if sample not in samples:
             raise InvalidInput(name, value, f"one of the samples {', '.join(samples)}", did_you_mean(sample, samples))
-    elif not Path(value).exists():
+        return value
+    if not os.path.exists(value):  # also where it is too long for any name
         raise InvalidInput(name, value, "a photo", "There is no such file.")
-    elif Path(value).is_dir() and not folder:
+    if os.path.isdir(value) and not folder:
         raise InvalidInput(name, value, "a photo", "That is a folder.")
-    return value
+    return Path(value)
 
 
 def _metavar(port: ports.Input) -> str:
