@@ -53,11 +53,12 @@ from .ports import (
     Units,
 )
 from .technique import Technique, technique
-from .values import Captioned, Drawn, Outputs, Placed, Shown
+from .values import Absent, Captioned, Drawn, Outputs, Placed, Shown
 from .vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gradient
 
 if TYPE_CHECKING:
     from . import render as render
+    from . import rounding as rounding
     from . import testing as testing
     from .index import Index as Index
     from .index import Indexing as Indexing
@@ -94,11 +95,13 @@ _LAZY = {
     "Result": "result",
     "plugins": "plugins",
     "render": "",
+    "rounding": "",
     "settings": "settings",
     "testing": "",
 }
 
 __all__ = [
+    "Absent",
     "Animation",
     "Captioned",
     "Choice",

@@ -61,7 +61,7 @@ def find(name: str, sources: Mapping[str, ModelSource]) -> Entry:
     if source := sources.get(name):
         return Entry(name, source.architecture or name, "", source, source.preprocessing)
     if name not in timm_names():
-        known = [*sources, *timm_names()]
+        known = [*sources, *sorted(timm_names())]
         raise InvalidInput("model", name, MODEL.port.accepts, did_you_mean(name, known) or "See timm.list_models().")
     architecture, _, tag = name.partition(".")
     if not tag and (config := get_pretrained_cfg(architecture, allow_unregistered=False)) and config.tag:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import Abandoned, OutOfTime
 from .incidents import Incidents, running
+from .torch_state import float32
 
 GRACE = 1.0  # seconds that a run which was told to stop has for it before it is given up
 LOOK = 0.25  # seconds between two looks whether anybody still waits
@@ -43,7 +44,8 @@ class _Worker(threading.Thread):
         try:
             with contextlib.closing(self._steps):
                 while self._asked.get():
-                    self._made.put((next(self._steps), None))
+                    with float32():
+                        self._made.put((next(self._steps), None))
         except StopIteration as end:
             self._made.put((None, end))
         except BaseException as error:

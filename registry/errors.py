@@ -7,10 +7,14 @@ that is raised during a run is a bug: the faces log it and show only an incident
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
+from .names import readable
+
 SHOWN_LENGTH = 60  # characters of a refused value that a message repeats
+_WORD = re.compile(r"[^\W_]+")
 
 
 class TimmscopeError(Exception):
@@ -99,19 +103,69 @@ class MissingExtra(TimmscopeError):
 def shown(value: object) -> str:
     """`value` as a message may repeat it: its repr, shortened, on one line."""
     if isinstance(value, str) and len(value) > SHOWN_LENGTH:
-        return f"{value[:SHOWN_LENGTH]!r}... ({len(value):,} characters)"
+        return f"{_quoted(value[:SHOWN_LENGTH])}... ({len(value):,} characters)"
     try:
-        text = " ".join(repr(value).split())
+        text = " ".join((_quoted(value) if isinstance(value, str) else repr(value)).split())
     except Exception:  # a whole number of too many digits, or an object with a broken repr
         text = type(value).__name__
     return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}... ({type(value).__name__})"
 
 
-def did_you_mean(word: str, names: Iterable[str], count: int = 3) -> str:
-    """A sentence with the names closest to `word`, or an empty string when none is close."""
-    by_lower = {name.lower(): name for name in names}
-    lower = word.lower()[:SHOWN_LENGTH]
-    close = difflib.get_close_matches(lower, by_lower, n=count, cutoff=0.6)
-    containing = (name for name in by_lower if len(lower) > 2 and lower in name and name not in close)
-    close += [name for name, _ in zip(containing, range(count - len(close)))]
-    return f"Did you mean {', '.join(by_lower[name] for name in close)}?" if close else ""
+def _quoted(text: str) -> str:
+    return repr(readable(text)).replace("\\\\", "\\")  # escaped once
+
+
+def did_you_mean(
+    word: str, names: Iterable[str], count: int = 5, meant: Callable[[str], Hashable] = lambda name: name
+) -> str:
+    """A sentence with the names that `word` may stand for, or an empty string when there is none.
+
+    Names that have its words come first, then those with words that begin so, then those spelled alike.
+
+    Args:
+        word: What was given.
+        names: The names there are.
+        count: How many are shown at most.
+        meant: Says what a name stands for; of synonyms one is shown.
+    """
+    found: dict[Hashable, str] = {}
+    for name in _likely(word.lower()[:SHOWN_LENGTH], list(names), count):
+        found.setdefault(meant(name), name)
+        if len(found) == count:
+            break
+    return f"Did you mean {', '.join(found.values())}?" if found else ""
+
+
+def _likely(given: str, names: list[str], count: int) -> Iterator[str]:
+    """The names that are like `given`, the likeliest first."""
+    split = {name: _words(name) for name in names}
+    wanted = _words(given)
+    if not wanted:
+        return
+    *_, noun = wanted
+
+    def fitting(fits: Callable[[str, list[str]], bool]) -> list[str]:
+        """As a phrase first, then with the same noun at the end, then the shorter ones."""
+        fit = (name for name, words in split.items() if words and fits("".join(words), words))
+        phrase = f" {' '.join(wanted)} "
+        return sorted(fit, key=lambda n: (phrase not in f" {' '.join(split[n])} ", split[n][-1] != noun, len(split[n])))
+
+    letters = "".join(wanted)
+    yield from fitting(lambda joined, words: set(wanted) <= set(words) or joined == letters)
+    if len(letters) > 2:
+        yield from fitting(
+            lambda joined, words: (
+                joined.startswith(letters) or all(any(word.startswith(start) for word in words) for start in wanted)
+            )
+        )
+        yield from fitting(lambda joined, _: letters in joined)
+    yield from fitting(lambda _, words: noun in words)
+    alike = difflib.get_close_matches(noun, {word for words in split.values() for word in words}, n=1, cutoff=0.8)
+    yield from fitting(lambda _, words: not set(alike).isdisjoint(words))
+    lower = {name.lower(): name for name in names}
+    yield from (lower[name] for name in difflib.get_close_matches(given, lower, n=count, cutoff=0.6))
+
+
+def _words(text: str) -> list[str]:
+    """The words of a name, without the s of plurals."""
+    return [word.removesuffix("s") if len(word) > 3 else word for word in _WORD.findall(text.lower())]

@@ -23,11 +23,12 @@ from torch import nn
 from . import hub, incidents
 from .catalogue import Entry, activation_bytes, count_bytes, count_parameters, find
 from .errors import Declined, ModelUnavailable, OutOfMemory
-from .labels import Labels, labels_for
+from .labels import Labels, labels_of
 from .layers import Layer, default_layer, list_layers, stages
 from .memory import free_memory, is_out_of_memory
 from .models import ModelSource
 from .settings import settings
+from .torch_state import apart
 from .views import ViewPool
 from .vision_model import VisionModel
 
@@ -67,15 +68,17 @@ class LoadedModel:
         """The layers and the default layer, found at the first call by one run forward and backward."""
         with self._lock:
             if self._layers is None:
-                generator = torch.Generator().manual_seed(0)
-                example = torch.randn(1, *self.config["input_size"], generator=generator).to(self.device)
-                with self.pool.lend() as view:
-                    layers = list_layers(view, example)
-                    if self.activation_bytes > settings().activation_bytes:  # no gradient would be granted either
-                        self._layers = layers, next(reversed(stages(view, layers)), None)
-                    else:
-                        self._layers = layers, default_layer(view, layers, example)
+                self._layers = apart(self._find_layers)
             return self._layers
+
+    def _find_layers(self) -> tuple[dict[str, Layer], str | None]:
+        generator = torch.Generator().manual_seed(0)
+        example = torch.randn(1, *self.config["input_size"], generator=generator)
+        with self.pool.lend() as view:
+            layers = list_layers(view if self.device.type == "cpu" else copy.deepcopy(view).cpu(), example)
+            if self.activation_bytes > settings().activation_bytes:  # no gradient would be granted either
+                return layers, next(reversed(stages(view, layers)), None)
+            return layers, default_layer(view, layers, example.to(self.device))
 
     def fingerprint(self) -> str:
         """SHA-256 of the network's structure and its weights, computed at the first call."""
@@ -285,6 +288,10 @@ def load(entry: Entry, weights: str, device: torch.device | None = None) -> Load
     Raises:
         ModelUnavailable: Too large, or its weights cannot be had.
     """
+    return apart(_load, entry, weights, device or default_device())
+
+
+def _load(entry: Entry, weights: str, device: torch.device) -> LoadedModel:
     count_parameters(entry, settings().max_parameters)
     if weights == "random":
         state, origin = None, "random initialisation, seed 0"
@@ -300,7 +307,6 @@ def load(entry: Entry, weights: str, device: torch.device | None = None) -> Load
         if getattr(part, "inplace", False):
             # an activation that overwrites its input spoils what hooks have recorded
             part.inplace = False  # type: ignore[assignment]
-    device = device or default_device()
     # 2 to 4 times faster on CPUs, same numbers
     module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     own = getattr(module, "pretrained_cfg", {})
@@ -310,15 +316,15 @@ def load(entry: Entry, weights: str, device: torch.device | None = None) -> Load
         raise Declined(f"{entry.name} takes {channels} channels; photos have 1 or 3.")
     config |= {key: tuple(config[key])[:channels] for key in ("mean", "std")}
     num_classes = getattr(module, "num_classes", own.get("num_classes", 0)) or 0
-    outputs = num_classes or getattr(module, "num_features", 0)
+    labels = labels_of(own, num_classes, num_classes or getattr(module, "num_features", 0))
     return LoadedModel(
         entry.name,
         weights,
         origin,
         module,
-        labels_for(num_classes, outputs),
+        labels,
         config,
-        bool(num_classes),
+        labels.noun == "class",
         device,
         ViewPool(module),
         activation_bytes(entry, config["input_size"]),

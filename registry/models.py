@@ -20,7 +20,7 @@ class ModelSource:
         origin: Where the weights come from, as recipes and the page say it.
         architecture: timm architecture; empty means `name` is one.
         build: Makes the network, for those timm does not have. It must carry a `pretrained_cfg` dict with
-            `input_size`, `mean`, `std` and `num_classes`.
+            `input_size`, `mean`, `std` and `num_classes`; with `"tag": "in1k"` its classes have ImageNet's names.
         preprocessing: Replaces entries of the architecture's own configuration, such as `interpolation`.
     """
 

@@ -15,20 +15,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from . import catalogue, incidents, loading, photo_sources, ports
 from .containment import contained
 from .errors import Declined, InvalidInput, OutOfMemory, TechniqueFailed, TimmscopeError, did_you_mean
 from .incidents import Incidents
 from .memory import free_memory, is_out_of_memory
 from .photo_sets import PhotoList
-from .photos import PhotoInput, decode
+from .photos import PhotoInput, decode, is_data_url
 from .plugins import plugins
-from .result import BrokenOutput, Preview, Result, check_outputs
+from .result import BrokenOutput, Preview, Result, check_outputs, make_readable
+from .rounding import conditions
 from .settings import settings
 from .technique import Parameter, Technique
-from .values import Outputs
+from .values import Absent, Outputs
 from .vision_model import VisionModel
 
 logger = logging.getLogger("timmscope.runs")
@@ -41,7 +40,7 @@ def run(name: str | Technique, /, **inputs: Any) -> Result:
     Args:
         name: Name of the technique, such as "saliency", or a technique that need not be installed.
         **inputs: Its parameters by name; those with a default may be left out. A photo may be a file path,
-            bytes, a `data:` URL, a PIL image, a uint8 array, or "sample:chelsea" for a sample photo.
+            bytes, a `data:` URL, a PIL image, an array such as `decode` takes, or "sample:chelsea" for a sample photo.
 
     Returns:
         Pictures, raw arrays and recipe.
@@ -118,9 +117,11 @@ def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, No
                 logger.warning("%s of %s: out of memory, once more in smaller batches", technique.name, model.name)
         _check(technique, outputs, complete=True)
         recipe = make_recipe(technique, given, call, model)
+    absent = [value.why for value in outputs.values() if isinstance(value, Absent)]
     left_out = [note for value in given.values() if isinstance(value, PhotoList) for note in value.notes]
+    recipe["notes"] = list(dict.fromkeys([*call.notes, *outputs.notes, *absent, *left_out]))  # for those who get files
     photos = {name: value for name, value in given.items() if isinstance(value, PhotoInput)}
-    yield Result(technique, outputs, recipe, (*call.notes, *outputs.notes, *left_out), photos)
+    yield Result(technique, outputs, recipe, tuple(recipe["notes"]), photos)
 
 
 def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[Outputs, None, None]:
@@ -146,9 +147,10 @@ def _steps(technique: Technique, arguments: dict[str, Any]) -> Generator[Outputs
 
 
 def _check(technique: Technique, outputs: Any, complete: bool) -> None:
-    """`check_outputs`, with what it finds reported as an incident of the plugin too."""
+    """`check_outputs`, with what it finds reported as an incident of the plugin too; then `make_readable`."""
     try:
         check_outputs(technique, outputs, complete)
+        make_readable(technique, outputs)
     except BrokenOutput as error:
         incidents.report(str(error))
         raise
@@ -161,7 +163,7 @@ def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
         A canonical value for each parameter of the technique, photos decoded and photo sets listed.
 
     Raises:
-        InvalidInput: An unknown parameter, a missing one, or a refused value.
+        InvalidInput: An unknown parameter, a missing one, a refused value, or a model that there is not.
     """
     parameters = {parameter.name: parameter for parameter in technique.parameters}
     for name in inputs:
@@ -170,7 +172,9 @@ def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
             raise InvalidInput("parameter", name, expected, did_you_mean(name, parameters))
     given = {name: _validated(parameter, inputs) for name, parameter in parameters.items()}
     for name, parameter in parameters.items():
-        if isinstance(parameter.port, ports.Photos):
+        if isinstance(parameter.port, (ports.ModelName, ports.ModelNames)):
+            _find_models(name, given[name])
+        elif isinstance(parameter.port, ports.Photos):
             given[name] = photo_sources.resolve(given[name], given["files"], name)
         elif isinstance(given[name], PhotoInput):
             given[name] = replace(given[name], fit=given.get("fit", False))
@@ -197,7 +201,7 @@ def photo_input(name: str, value: Any) -> PhotoInput:
         return value
     if value is None:
         raise InvalidInput(name, None, ports.Photo.accepts, "Upload a photo or choose an example.")
-    named = isinstance(value, os.PathLike) or (isinstance(value, str) and not value.startswith("data:"))
+    named = isinstance(value, (str, os.PathLike)) and not is_data_url(value)
     label = str(value).rsplit("/", 1)[-1] if named else "photo"
     if isinstance(value, str) and value.startswith("sample:"):
         label, value = value, sample(value.removeprefix("sample:"), name)
@@ -242,8 +246,6 @@ class Resolver:
                 value = [self.model.labels.find(text, name) for text in value if text]  # type: ignore[union-attr]
             elif isinstance(port, ports.Target):
                 value = self.model.labels.find(value, name) if value else None  # type: ignore[union-attr]
-            elif isinstance(port, ports.ModelNames):
-                value = [_model_name(name, other) for other in value]
             elif isinstance(port, ports.Layers):
                 value = [self._layer(name, layer, False) for layer in value]
             elif isinstance(port, ports.Layer):
@@ -253,7 +255,7 @@ class Resolver:
             elif isinstance(port, ports.Position):
                 value = tuple(int(part) for part in value.split(",")) if value else None
             if not isinstance(value, PhotoInput) and value != self.given[name]:
-                self.resolved[name] = value
+                self.resolved[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
             arguments[name] = value
         return arguments
 
@@ -276,13 +278,13 @@ class Resolver:
         return self.model.default_layer
 
 
-def _model_name(parameter: str, name: str) -> str:
-    """The name, of a model that there is."""
-    try:
-        catalogue.find(name, plugins().model_sources)
-    except InvalidInput as error:
-        raise InvalidInput(parameter, error.given, error.expected, error.remedy) from None
-    return name
+def _find_models(parameter: str, given: str | list[str]) -> None:
+    """Refuse the name of a model that there is not, before anything is loaded or computed."""
+    for name in [given] if isinstance(given, str) else given:
+        try:
+            catalogue.find(name, plugins().model_sources)
+        except InvalidInput as error:
+            raise InvalidInput(parameter, error.given, error.expected, error.remedy) from None
 
 
 def make_recipe(
@@ -301,8 +303,7 @@ def make_recipe(
     if model:
         recipe |= {
             "model": {"name": model.name, "weights": model.weights, "origin": model.origin},
-            "device": str(model.device),
-            "threads": torch.get_num_threads(),  # sums on the CPU are split by threads, which moves the last bits
+            **conditions(model.device),
         }
     return recipe
 

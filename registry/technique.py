@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import DeclarationError, InvalidInput
-from .ports import Choice, Files, Input, ModelName, Number, Output, Photo, Photos, Switch
+from .names import on_disk
+from .ports import Choice, Files, Gallery, Heatmaps, Input, ModelName, Number, Output, Photo, Photos, Switch
 from .vision_model import VisionModel
 
 FAMILIES = ("Activations", "Gradients", "Synthesis")
@@ -202,21 +203,25 @@ def _plain_type(hint: Any) -> Any:
 def _check_outputs(name: str, outputs: Sequence[Output], parameters: set[str]) -> None:
     if not outputs:
         raise DeclarationError(f"technique {name}: no outputs; write  outputs=[Picture('picture', 'Picture')]")
-    seen: set[str] = set()
+    seen: set[str] = set()  # as their files are called, where case makes no difference
+    several = {on_disk(port.name) for port in outputs if isinstance(port, (Gallery, Heatmaps))}
     for port in outputs:
         if not isinstance(port, Output):
             raise DeclarationError(
                 f"technique {name}: output {port!r} is no output port such as Picture('name', 'Label')"
             )
-        if not port.name.isidentifier() or port.name in RESERVED or port.name in seen:
+        file = on_disk(port.name)
+        if not port.name.isidentifier() or file in RESERVED or file in seen:
             raise DeclarationError(f"technique {name}: output name {port.name!r} is taken, reserved or no identifier")
+        if (part := re.fullmatch(r"(.+)_\d+", file)) and part[1] in several:
+            raise DeclarationError(f"technique {name}: output name {port.name!r} is that of a picture of {part[1]}")
         selects = getattr(port, "selects", "")
         if selects and selects not in parameters:
             raise DeclarationError(
                 f"technique {name}: output {port.name} selects {selects!r}, which is none of its parameters: "
                 f"{', '.join(sorted(parameters))}"
             )
-        seen.add(port.name)
+        seen.add(file)
 
 
 def _check_gpu_seconds(name: str, seconds: Any, parameters: Sequence[str]) -> None:

@@ -95,7 +95,8 @@ class VisionModel:
         module: The network, in eval mode, parameters without gradient. Hooks on it die with the run.
         labels: Names of its classes.
         config: timm's data configuration: input_size, mean, std, interpolation, crop_pct, crop_mode.
-        classifies: False for the few models without a classifier; their features stand in for scores.
+        classifies: False for models without a classifier, and for those whose outputs are the coordinates of an
+            embedding, as CLIP's; features stand in for scores.
         device: Where it runs.
         find_layers: Finds the layers and the default layer; slow the first time, so only when asked for.
         find_fingerprint: Hashes the network and its weights; likewise.
@@ -206,7 +207,10 @@ class VisionModel:
         """Mean and standard deviation a channel, [channels, 1, 1]."""
         import torch
 
-        mean, std = (torch.tensor(self.config[key], device=self.device).view(-1, 1, 1) for key in ("mean", "std"))
+        mean, std = (
+            torch.tensor(self.config[key], dtype=torch.float32, device=self.device).view(-1, 1, 1)
+            for key in ("mean", "std")
+        )
         return mean, std
 
     def _transform(self, fit: bool) -> dict[str, Any]:
@@ -235,11 +239,33 @@ class VisionModel:
         Raises:
             Declined: The layer's output has no spatial grid.
         """
-        grid = self.layers[layer].grid
+        grid = self.layer(layer).grid
         if grid is None:
-            instead = f" One that has: {self.default_layer}." if self.default_layer else ""
-            raise Declined(f"Layer {layer} of {self.name} has no spatial grid.{instead}")
+            raise self._without_grid(layer, "has no spatial grid")
         return grid
+
+    def maps(self, layer: str, output: Tensor) -> Tensor:
+        """A layer's output as [n, channels, rows, columns]; one value a unit is a grid of one cell.
+
+        Raises:
+            Declined: It is neither, or does not depend on the photo.
+        """
+        return self.layer(layer).maps(output)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name, whose units have a spatial grid or one value each.
+
+        Raises:
+            Declined: They have neither, or do not depend on the photo.
+        """
+        found = self.layers[name]
+        if found.lacks:
+            raise self._without_grid(name, found.lacks)
+        return found
+
+    def _without_grid(self, layer: str, lacks: str) -> Declined:
+        instead = f" One that has: {self.default_layer}." if self.default_layer else ""
+        return Declined(f"Layer {layer} of {self.name} {lacks}.{instead}")
 
     def receptive_field(self, layer: str, kind: Kind | None = None) -> ReceptiveField:
         """Which pixels of the input the cells of a layer see; `kind` None takes what says most about the layer.
@@ -275,7 +301,9 @@ class VisionModel:
         """The model's opinion on a photo."""
         import torch
 
-        with torch.no_grad():
+        from .torch_state import float32
+
+        with torch.no_grad(), float32():
             return self.scores(self.logits(self.see(PhotoInput(picture, fit=fit)).input)[0])
 
     def scores(self, logits: Tensor, target: int | None = None) -> ClassScores:
@@ -319,11 +347,16 @@ class ClassScore:
     @property
     def label(self) -> str:
         """Name of the class."""
-        return self.model.labels[self.target or 0]
+        if self.target is None:
+            raise ValueError("no image has been scored yet")
+        return self.model.labels[self.target]
 
 
 def require_gradient(gradient: Tensor, model: VisionModel) -> Tensor:
     """Return the gradient, or decline when it is zero everywhere or not finite: a blank map would be a lie.
+
+    Zero is exactly zero, since a gradient has no noise floor. Made of products, it keeps its relative precision however
+    small it is (within 1e-2 of float64 in fifteen networks, mostly 1e-6); where no path leads, it is zero to the bit.
 
     Raises:
         Declined: There is no gradient to show.

@@ -51,7 +51,11 @@ def test_missing_extra_names_the_command():
     [
         ("resnet5O", "Did you mean resnet50, resnet18?"),
         ("RESNET18", "Did you mean resnet18, resnet50?"),
-        ("tiny", "Did you mean vit_tiny_patch16_224?"),  # contained in
+        ("tiny", "Did you mean vit_tiny_patch16_224?"),  # a word of it
+        ("vit tiny", "Did you mean vit_tiny_patch16_224?"),
+        ("ResNet-50", "Did you mean resnet50, resnet18?"),  # the letters count, not what parts them
+        ("res", "Did you mean resnet50, resnet18?"),  # begins with
+        ("net18", "Did you mean resnet18?"),  # contained in
         ("zzz", ""),
         ("", ""),
         pytest.param("x" * 1_000_000, "", id="long"),
@@ -59,3 +63,10 @@ def test_missing_extra_names_the_command():
 )
 def test_did_you_mean(word, expected):
     assert did_you_mean(word, ["resnet50", "resnet18", "vgg11", "vit_tiny_patch16_224"]) == expected
+
+
+def test_names_with_the_word_come_before_those_that_are_spelled_alike():
+    names = ["cart", "crate", "castle", "hot dog", "catamaran", "cat bear", "Maltese dog", "tiger cat", "polecat"]
+    assert did_you_mean("cats", names) == "Did you mean tiger cat, cat bear, catamaran, polecat, cart?"
+    assert did_you_mean("wild cat", names, count=2) == "Did you mean tiger cat, cat bear?"
+    assert did_you_mean("cat", names, meant=lambda name: "cat" in name.split()) == "Did you mean tiger cat, catamaran?"

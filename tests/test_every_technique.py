@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -89,6 +92,31 @@ def test_its_pictures_are_pngs_and_its_recipe_is_json(technique, run, tmp_path):
             assert caption
 
 
+@pytest.mark.case(42)
+def test_it_is_drawn_as_a_figure_and_in_a_notebook(technique, run):
+    result = run[1]
+    figure, drawn = result.figure(), io.BytesIO()
+    figure.savefig(drawn, dpi=30)
+    assert len(np.unique(np.asarray(Image.open(drawn).convert("L")))) > 20
+    said = " ".join(" ".join(text.get_text().split()) for ax in figure.axes for text in [ax.title, *ax.texts])
+    shown = [item for pictures in result.pictures.values() for item in pictures]
+    labels = [port.label for port in technique.outputs if port.name not in result.pictures]
+    text = result._repr_html_()
+    for caption in [*(caption for _, caption in shown), *labels]:
+        assert " ".join(caption.split()) in said
+        assert html.escape(caption) in text
+    assert all(html.escape(note) in text for note in [technique.title, *result.notes])
+    others = [port for port in technique.outputs if isinstance(port, (ports.Curves, ports.Points, ports.Animation))]
+    found = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', text)
+    assert len(found) == len(shown) + len(others)
+    exact = [np.asarray(picture) for picture, _ in shown]
+    for kind, data in found:
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+        if kind == "png" and not others:
+            assert any(np.array_equal(pixels, picture) for picture in exact)
+
+
+@pytest.mark.case(43)
 def test_the_same_call_gives_the_same_bits(technique, run):
     torch.rand(7)  # the state of the global generator must not matter
     assert same(run[1], timmscope.run(technique.name, **smallest(technique)))
@@ -108,6 +136,7 @@ def lent_view():
     return [id(view) for view, _ in model.pool._clean], model
 
 
+@pytest.mark.case(43)
 def test_stopped_midway_or_finished_it_leaves_nothing_behind(technique, run):
     if not technique.uses_model:
         pytest.skip("it uses no model")
@@ -129,6 +158,7 @@ def test_stopped_midway_or_finished_it_leaves_nothing_behind(technique, run):
     assert not torch.overrides._get_current_function_mode_stack()
 
 
+@pytest.mark.case(43)
 def test_it_leaves_the_state_of_torch_alone(technique):
     threads, generator = torch.get_num_threads(), torch.random.get_rng_state()
     for _ in timmscope.stream(technique.name, **smallest(technique)):
@@ -139,6 +169,7 @@ def test_it_leaves_the_state_of_torch_alone(technique):
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.case(43)
 def test_it_runs_where_gradients_are_switched_off(technique, run):
     with torch.no_grad():
         assert same(run[1], timmscope.run(technique.name, **smallest(technique)))

@@ -75,6 +75,7 @@ def test_weights_that_do_not_fit_are_reported():
         load(find("tiny", {"tiny": wrong}), "pretrained")
 
 
+@pytest.mark.case(47)
 @pytest.mark.parametrize("options", [{"channels": 1}, {"size": (24, 40)}, {"classes": 1000}])
 def test_networks_of_other_shapes(monkeypatch, options):
     name = f"tiny {options}"
@@ -97,7 +98,7 @@ def test_a_network_without_classifier_explains_a_feature():
     assert timm.get_pretrained_cfg(name).num_classes == 0
     result = timmscope.run("saliency", image=CHELSEA, model=name, weights="random")
     assert set(result["scores"].top(3)) <= {f"feature {i}" for i in range(192)}
-    assert any(note.startswith("Class explained: feature ") for note in result.notes)
+    assert any(note.startswith("Feature explained: feature ") for note in result.notes)
 
 
 class Counting:

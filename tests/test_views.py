@@ -105,6 +105,7 @@ def test_few_views_are_kept():
     assert len(pool._clean) == KEPT
 
 
+@pytest.mark.case(43)
 @pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "resnet18"])
 def test_techniques_beside_each_other_give_what_they_give_alone(model):
     """Hooks of one run on another's network would change its numbers without any error."""

@@ -165,8 +165,9 @@ def _repeats(trial: Trial, before: Result) -> None:
     with trial.watched():
         *_, again = trial.steps()
     assert isinstance(again, Result)
-    for name, array in before.arrays.items():
-        if not np.array_equal(array, again.arrays[name]):
+    for name in {**before.arrays, **again.arrays}:
+        one, two = (result.arrays.get(name, np.empty(0)) for result in (before, again))
+        if not np.array_equal(one, two, equal_nan=True):  # an empty cell of a table is NaN
             raise Failure(
                 f"two runs with the same values give another {name}",
                 "generator = torch.Generator().manual_seed(seed)  and hand it to every random function",

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import InvalidInput, did_you_mean
 from ..photo_sets import PhotoList
+from ..photos import EXPECTED as PHOTO_EXPECTED
+from .plain import plain
 
 TEXT_LENGTH = 200  # longest name or label a text parameter accepts, in characters
 
@@ -24,7 +26,19 @@ class Input:
     types: ClassVar[tuple[type, ...]] = ()
 
     def check(self, name: str, value: Any) -> Any:
-        """Return `value` in its canonical form, or raise `InvalidInput` naming the parameter `name`."""
+        """Return `value` in its canonical form, which is plain JSON.
+
+        Args:
+            name: The parameter.
+            value: Python's own or another library's, such as numpy's: what counts is its meaning.
+
+        Raises:
+            InvalidInput: The port does not accept it.
+        """
+        return self._check(name, plain(value))
+
+    def _check(self, name: str, value: Any) -> Any:
+        """As `check`, for a `plain` value."""
         return value
 
     @property
@@ -43,7 +57,7 @@ class Number(Input):
     whole: bool = False  # set by the declaration from the annotation
     types: ClassVar = (int, float)
 
-    def check(self, name: str, value: Any) -> int | float:
+    def _check(self, name: str, value: Any) -> int | float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)  # NaN fails the bounds
         if not number or not self.minimum <= value <= self.maximum or (self.whole and value != int(value)):
             raise InvalidInput(name, value, self.accepts)
@@ -68,7 +82,7 @@ class Choice(Input):
     choices: tuple[str, ...]
     types: ClassVar = (str,)
 
-    def check(self, name: str, value: Any) -> str:
+    def _check(self, name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in self.choices:
             remedy = did_you_mean(value, self.choices) if isinstance(value, str) else ""
             raise InvalidInput(name, value, self.accepts, remedy)
@@ -86,7 +100,7 @@ class Switch(Input):
     types: ClassVar = (bool,)
     accepts: ClassVar[str] = "true or false"
 
-    def check(self, name: str, value: Any) -> bool:
+    def _check(self, name: str, value: Any) -> bool:
         if not isinstance(value, bool):
             raise InvalidInput(name, value, self.accepts)
         return value
@@ -99,7 +113,7 @@ class Text(Input):
     types: ClassVar[tuple[type, ...]] = (str,)
     accepts: ClassVar[str] = f"text of at most {TEXT_LENGTH} characters"
 
-    def check(self, name: str, value: Any) -> str:
+    def _check(self, name: str, value: Any) -> str:
         if not isinstance(value, str) or len(value) > TEXT_LENGTH:
             raise InvalidInput(name, value, self.accepts)
         return value.strip()
@@ -119,8 +133,8 @@ class ModelNames(Text):
     limit: int = 4
     types: ClassVar = (Sequence, list)
 
-    def check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
-        return [super(ModelNames, self).check(name, item) for item in _several(self, name, value, self.limit)]
+    def _check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
+        return [super(ModelNames, self)._check(name, item) for item in _several(self, name, value, self.limit)]
 
     @property
     def accepts(self) -> str:  # type: ignore[override]
@@ -134,10 +148,10 @@ class Target(Text):
     types: ClassVar[tuple[type, ...]] = (int,)
     accepts: ClassVar[str] = "a class index or a label, such as 281 or 'tabby'; empty for the top prediction"
 
-    def check(self, name: str, value: Any) -> str:
+    def _check(self, name: str, value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
             return str(value)
-        return super().check(name, "" if value is None else value)
+        return super()._check(name, "" if value is None else value)
 
 
 @dataclass(frozen=True)
@@ -147,8 +161,8 @@ class Targets(Target):
     limit: int = 6
     types: ClassVar = (Sequence, list)
 
-    def check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
-        return [super(Targets, self).check(name, item) for item in _several(self, name, value, self.limit)]
+    def _check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
+        return [super(Targets, self)._check(name, item) for item in _several(self, name, value, self.limit)]
 
     @property
     def accepts(self) -> str:  # type: ignore[override]
@@ -173,8 +187,8 @@ class Layers(Text):
     limit: int = 8
     types: ClassVar = (Sequence, list)
 
-    def check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
-        return [super(Layers, self).check(name, item) for item in _several(self, name, value, self.limit)]
+    def _check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
+        return [super(Layers, self)._check(name, item) for item in _several(self, name, value, self.limit)]
 
     @property
     def accepts(self) -> str:  # type: ignore[override]
@@ -188,7 +202,7 @@ class Choices(Input):
     choices: tuple[str, ...]
     types: ClassVar = (Sequence, list)
 
-    def check(self, name: str, value: Any) -> list[str]:
+    def _check(self, name: str, value: Any) -> list[str]:
         words = _several(self, name, value, len(self.choices))
         return [Choice(self.label, self.choices).check(name, word) for word in words]
 
@@ -204,9 +218,9 @@ def _several(port: Input, name: str, value: Any, limit: int) -> list[Any]:
         return _several(port, name, [part.strip() for part in text.split(";") if part.strip()], limit)
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]
-    if not isinstance(value, Sequence) or isinstance(value, bytes) or len(value) > limit:
+    if not isinstance(value, list) or len(value) > limit:
         raise InvalidInput(name, value, port.accepts)
-    return list(value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -216,7 +230,7 @@ class Unit(Input):
     types: ClassVar = (int,)
     accepts: ClassVar[str] = "the index of a channel of the layer, or -1 for the most excited one"
 
-    def check(self, name: str, value: Any) -> int:
+    def _check(self, name: str, value: Any) -> int:
         if value is None:
             return -1
         if (
@@ -236,7 +250,7 @@ class Units(Input):
     limit: int = 32
     types: ClassVar = (Sequence, list)
 
-    def check(self, name: str, value: Any) -> list[int]:
+    def _check(self, name: str, value: Any) -> list[int]:
         found = []
         for item in _several(self, name, value, self.limit):
             text = str(item) if isinstance(item, (int, str)) and not isinstance(item, bool) else ""
@@ -257,8 +271,9 @@ class Position(Text):
     types: ClassVar[tuple[type, ...]] = (tuple,)
     accepts: ClassVar[str] = "row and column in the layer's output, such as '3, 5'; empty for the most excited place"
 
-    def check(self, name: str, value: Any) -> str:
-        text = super().check(name, "" if value is None else value)
+    def _check(self, name: str, value: Any) -> str:
+        pair = isinstance(value, list) and all(type(item) is int and 0 <= item < 2**31 for item in value)
+        text = ",".join(map(str, value)) or "none" if pair else super()._check(name, "" if value is None else value)
         parts = [part.strip() for part in text.split(",")] if text else []
         if parts and (len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts)):
             raise InvalidInput(name, value, self.accepts)
@@ -276,7 +291,7 @@ class Photo(Input):
 
     seen: bool = True
     sample: str = ""
-    accepts: ClassVar[str] = "a photo: PNG, JPEG, WebP, GIF, BMP or TIFF"
+    accepts: ClassVar[str] = PHOTO_EXPECTED
 
 
 @dataclass(frozen=True)
@@ -294,6 +309,8 @@ class Files(Input):
     accepts: ClassVar[str] = "a list of photos and zips of photos: uploaded files, or data: URLs"
 
     def check(self, name: str, value: Any) -> list[Any]:
-        if value is None or isinstance(value, (list, tuple)):
-            return list(value or ())
-        return [value]
+        """The photos as a list. A single one may be an array, so that none is taken apart here."""
+        if value is None:
+            return []
+        several = isinstance(value, (list, tuple, Iterator)) or getattr(value, "ndim", 0) in (1, 4)
+        return list(value) if several else [value]

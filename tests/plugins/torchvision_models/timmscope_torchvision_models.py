@@ -20,7 +20,8 @@ def build(name: str):
 
     network, preset = get_model(name), get_model_weights(name).DEFAULT.transforms()
     (crop,), (resize,) = preset.crop_size, preset.resize_size
-    config = {"interpolation": preset.interpolation.value, "crop_pct": crop / resize, "num_classes": 1000}
+    config = {"interpolation": preset.interpolation.value, "crop_pct": crop / resize}
+    config |= {"num_classes": 1000, "tag": "in1k"}  # ImageNet's classes, with their names
     network.pretrained_cfg = config | {"input_size": (3, crop, crop), "mean": preset.mean, "std": preset.std}
     return network
 
