@@ -134,10 +134,13 @@ def page(technique: Technique) -> str:
         "## Outputs",
         rows(
             ("name", "what it is", "array, float32"),
-            [(f"`{port.name}`", port.label, f"`{port.shape}`") for port in technique.outputs],
+            [
+                (f"`{port.name}`", port.label, port.gives.replace(port.shape, f"`{port.shape}`"))
+                for port in technique.outputs
+            ],
         ),
         "After these come `arrays`, all arrays in one `.npz`, and `recipe`, a `.json` with everything that reproduces "
-        "the run.",
+        "the run, and the notes on it.",
         "## Calls",
         "In Python, on this machine:",
         block("python", local_call(technique, own)),

@@ -95,6 +95,38 @@ def test_mcp_lists_and_calls_the_tools(server, cat):
     assert "1 to 256" in refused.content[0].text
 
 
+@pytest.mark.case(25)
+def test_data_urls_are_read_as_browsers_do_over_http_and_mcp(server, cat):
+    text = base64.b64encode(cat + b"\0").decode()
+    unusual = (
+        "DATA:image/png;charset=utf-8;base64," + "\n".join(text[i : i + 76] for i in range(0, len(text), 76)),
+        "data:image/png;base64," + text.rstrip("=").replace("+", "-").replace("/", "%2F"),
+    )
+    values = {"model": "test_convnext", "weights": "random", "samples": 1}
+    kind, usual = server.call("saliency", {"image": server.upload(cat), **values})
+    assert kind == "complete"
+    pictures = [server.get_file(usual[0])]
+    for url in unusual:
+        for record in (url, {"url": url}):
+            kind, data = server.call("saliency", {"image": record, **values})
+            assert kind == "complete", data
+            pictures.append(server.get_file(data[0]))
+
+    async def talk():
+        async with (
+            streamable_http_client(f"{server.url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return [await session.call_tool("saliency", {"image": url, **values}) for url in unusual]
+
+    for answer in asyncio.run(talk()):
+        assert not answer.isError, answer
+        shown = next(part for part in answer.content if part.type == "image")
+        pictures.append(base64.b64decode(shown.data))
+    assert len({np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).tobytes() for picture in pictures}) == 1
+
+
 def test_sixteen_calls_at_once_give_their_serial_results(server, cat):
     names = ["saliency", "guided_backprop", "grad_cam", "saliency"] * 4
     photo = server.upload(cat)

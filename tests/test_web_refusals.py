@@ -30,6 +30,13 @@ def test_an_upload_without_a_file_name(server):
     assert "without a file name" in answer.json()["detail"]
 
 
+@pytest.mark.case(55)
+def test_an_upload_that_is_too_large(server):
+    answer = server.http.post("/upload", files={"files": ("large.png", bytes(26 * 2**20))})
+    assert answer.status_code == 413
+    assert f"{25 * 2**20} bytes" in answer.text
+
+
 @pytest.mark.parametrize("body", [{"data": "\ud800"}, {"data": "x" * 100_000}, "\ud812", [], None, {}])
 def test_a_malformed_body_is_not_repeated(server, body):
     for path in ("/call/saliency", "/call/v2/saliency", "/queue/join"):

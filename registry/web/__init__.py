@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 SESSIONS = 200  # whose state is kept; each takes about a megabyte, and every call over HTTP makes one
 
@@ -24,14 +27,23 @@ def serve(style: Path) -> None:
     from . import health
     from .page import HEAD, build, theme
     from .refusals import Refusals, refuse_address, refuse_body, refuse_name, refuse_parameters, refuse_path
+    from .sessions import lighten
+    from .streams import Streams
     from .temporary import sweep_always
     from .tools import mend
 
     start_logging()
     attribute_output()
+    lighten()
     page = build()
     dispatch.preload()
     sweep_always()
+
+    @contextlib.asynccontextmanager
+    async def mended(app: Any) -> AsyncIterator[None]:
+        mend(page.mcp_server_obj)  # there now, and nobody is served yet
+        yield
+
     page.launch(
         theme=theme(),
         css_paths=style,
@@ -43,6 +55,7 @@ def serve(style: Path) -> None:
         state_session_capacity=SESSIONS,
         max_file_size=settings().upload_bytes,
         app_kwargs={
+            "lifespan": mended,
             "exception_handlers": {
                 TypeError: refuse_parameters,
                 KeyError: refuse_name,
@@ -50,12 +63,11 @@ def serve(style: Path) -> None:
                 OSError: refuse_path,
                 httpx.InvalidURL: refuse_address,
             },
-            "middleware": [Middleware(Refusals)],
+            "middleware": [Middleware(Refusals), Middleware(Streams, queue=page._queue)],
             "routes": [health.route(lambda: page)],
         },
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
         _frontend=False,  # no check that the page comes within 3 s: where it takes longer, the server would end
     )
-    mend(page.mcp_server_obj)
     page.block_thread()

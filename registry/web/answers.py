@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import TechniqueFailed, TimmscopeError, shown
+from ..names import readable
 from .runs import new_request
 
 logger = logging.getLogger("timmscope.web")
@@ -28,16 +29,20 @@ def answered() -> Iterator[str]:
     except TechniqueFailed as error:
         logger.exception("incident %s", request)
         raise gr.Error(
-            f"{error} The server's log has the details, under {request}.".translate(MARKUP), print_exception=False
+            _text(f"{error} The server's log has the details, under {request}."), print_exception=False
         ) from None
     except TimmscopeError as error:
-        raise gr.Error(str(error).translate(MARKUP), print_exception=False) from None
+        raise gr.Error(_text(str(error)), print_exception=False) from None
     except Exception:
         logger.exception("incident %s", request)
         raise gr.Error(
             f"{INTERNAL} {request}. This is a fault of the server, not of your input; its log has the details.",
             print_exception=False,
         ) from None
+
+
+def _text(message: str) -> str:
+    return readable(message, lines=True).translate(MARKUP)
 
 
 class Page(gr.Blocks):
@@ -76,6 +81,11 @@ class Page(gr.Blocks):
                 f"Give every value in this order, or named ones to /gradio_api/call/v2/{block_fn.api_name}.",
                 print_exception=False,
             ) from None
+
+    async def postprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        """Turn what a function returned into what its client gets; what fails here is a fault of the server."""
+        with answered():
+            return await super().postprocess_data(*args, **kwargs)
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
         """Refuse files that were not uploaded; whatever else fails here is malformed input."""

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..cli.describe import flag
+from ..names import on_disk
 from ..ports import Photo
 from ..technique import FILES, Technique
 
@@ -122,7 +123,8 @@ def _fetched(files: list[dict[str, Any]], url: str) -> list[str]:
 def _places(files: list[dict[str, Any]], url: str) -> list[tuple[str, str]]:
     """Where each uploaded file is on this server, and its name in the working folder: names are captions."""
     names = [PurePosixPath(file["path"]).name for file in files]
-    names = [f"{i} {name}" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
+    if len({on_disk(name) for name in names}) < len(names):
+        names = [f"{i} {name}" for i, name in enumerate(names, 1)]  # all: "1 a.png" may be the name of another
     return [(f"{url}/gradio_api/file={quote(file['path'])}", name) for file, name in zip(files, names)]
 
 

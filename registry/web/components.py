@@ -18,13 +18,16 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from .. import catalogue, ports, render
 from ..errors import InvalidInput
 from ..photo_sources import set_names
-from ..photos import PhotoInput, decode
+from ..photos import PhotoInput, decode, is_data_url
 from ..plugins import plugins
 from ..result import Result
 from ..settings import settings
 from ..technique import Parameter
+from ..values import Absent
 from . import drawings
 from .temporary import cached
+
+JSON = (ports.Table, ports.Curves, ports.Points)  # outputs that an endpoint gives as JSON
 
 
 def unchecked(component: gr.components.Component) -> Any:
@@ -130,7 +133,7 @@ def read_photo(name: str, value: Any) -> PhotoInput:
     """
     expected = ports.Photo.accepts
     url = value.get("url") if isinstance(value, dict) else value
-    if isinstance(url, str) and url.startswith("data:"):
+    if is_data_url(url):
         return PhotoInput(decode(url, name, settings().max_pixels))
     path = uploaded_file(name, value, expected)
     label = value.get("orig_name")
@@ -148,9 +151,7 @@ def read_files(name: str, value: Any) -> list[Any]:
     records = value if isinstance(value, list) else [value] if value else []
     urls = [record.get("url") if isinstance(record, dict) else record for record in records]
     return [
-        url
-        if isinstance(url, str) and url.startswith("data:")
-        else Path(uploaded_file(name, record, ports.Files.accepts))
+        url if is_data_url(url) else Path(uploaded_file(name, record, ports.Files.accepts))
         for url, record in zip(urls, records)
     ]
 
@@ -174,7 +175,7 @@ def uploaded_file(name: str, record: Any, expected: str) -> str:
 
 def api_output(port: ports.Output) -> gr.components.Component:
     """The component of an output on a public endpoint."""
-    if isinstance(port, (ports.Table, ports.Curves, ports.Points)):
+    if isinstance(port, JSON):
         return gr.JSON(label=port.name)
     return output(port, port.name)
 
@@ -218,6 +219,10 @@ def output(port: ports.Output, label: str) -> gr.components.Component:
 
 def shown(port: ports.Output, value: Any, for_page: bool) -> Any:
     """What the component of an output receives for a value of a technique."""
+    if isinstance(value, Absent):  # the sentence, where the component takes text
+        if isinstance(port, ports.Scores):
+            return value.why
+        return {"absent": value.why} if not for_page and isinstance(port, JSON) else None
     if isinstance(port, ports.Scores):
         return value.top()
     if isinstance(port, ports.Table):
@@ -241,6 +246,8 @@ def shown(port: ports.Output, value: Any, for_page: bool) -> Any:
 
 def _number(number: Any) -> str:
     """A number of a table, for people."""
+    if number is None:
+        return render.NOTHING
     return str(number) if isinstance(number, int) else f"{number:.3g}"
 
 

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InvalidInput, did_you_mean, shown
+from ..names import readable
 from ..plugins import plugins
 from .answers import INTERNAL, MARKUP
 
@@ -34,6 +35,8 @@ async def refuse_name(request: Request, error: Exception) -> JSONResponse:
 
 async def refuse_parameters(request: Request, error: Exception) -> JSONResponse:
     """Answer a call with unknown named parameters, on which Gradio itself stumbles, with 422 and their names."""
+    if request.method == "GET":  # it gives none: a fault of the server, such as an answer that cannot be written
+        raise error
     name = request.url.path.rstrip("/").rsplit("/", 1)[-1]
     logger.info("malformed call of %s: %s", shown(name), shown(error))
     if name == "upload":
@@ -69,15 +72,15 @@ async def refuse_address(request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer(detail: str, status: int) -> JSONResponse:
-    # Python's strings may hold what no encoding can write, such as half of a surrogate pair.
-    return JSONResponse({"detail": detail.encode("utf-8", "replace").decode().translate(MARKUP)}, status)
+    return JSONResponse({"detail": readable(detail, lines=True).translate(MARKUP)}, status)
 
 
 class Refusals:
     """Lets refusals end as what they are.
 
     Gradio answers a refused direct call with 500, and breaks the connection of a stream that nobody waits for.
-    Halves of characters are refused here: JSON can give them, and no answer that repeats one could be written.
+    Lone surrogates, halves of characters, are refused here: JSON can give them, and no answer that repeats one could
+    be written. Names of files are made `readable` instead, since whoever calls did not choose them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -88,7 +91,7 @@ class Refusals:
         start: Message | None = None
         if scope.get("method") == "POST" and not Headers(scope=scope).get("content-type", "").startswith("multipart/"):
             body, receive = await _read(receive)
-            if _has_halves(body):
+            if _has_lone_surrogates(body):
                 logger.info("malformed body of %s: halves of characters", shown(path))
                 await _answer("body: got halves of characters (\\ud800 to \\udfff), expected text.", 422)(
                     scope, receive, send
@@ -129,7 +132,7 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
     return b"".join(message.get("body", b"") for message in messages), again
 
 
-def _has_halves(body: bytes) -> bool:
+def _has_lone_surrogates(body: bytes) -> bool:
     """Whether a JSON text gives a half of a surrogate pair without the other."""
     if not SURROGATE.search(body):
         return False

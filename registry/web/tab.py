@@ -235,7 +235,7 @@ class Tab:
 
     def _preview(self, step: Preview) -> dict[Any, Any]:
         done = status(f"Step {step.done} of {step.total}", step.done, step.total)
-        return {self.status: done, **self._pictures(step.outputs)}
+        return {self.status: done, self.notes: notes(step.outputs.notes), **self._pictures(step.outputs)}
 
     def _finished(self, result: Result, given: dict[str, Any], seconds: float, request: gr.Request) -> dict[Any, Any]:
         arrays, recipe = files(result)
