@@ -170,7 +170,10 @@ def change_quarters(network: nn.Module, image: Tensor, read: Any) -> dict[str, l
             if float(change[~seen].max()) > SAME * scale:
                 found.append(f"changes elsewhere {where}")
             seen = seen.flip([axis for axis in (0, 1) if place[axis]])  # the corner at the top left
-            if (seen[1:] > seen[:-1]).any() or (seen[:, 1:] > seen[:, :-1]).any():
+            falls = not ((seen[1:] > seen[:-1]).any() or (seen[:, 1:] > seen[:, :-1]).any())
+            # whole rows and columns: a window that a shift has made of two borders of the photo is reached at both
+            lines = bool((seen == seen.any(1)[:, None] & seen.any(0)).all())
+            if not (falls or lines):
                 found.append(f"other cells {where}")
     return faults
 

@@ -16,7 +16,7 @@ from registry.web import calls
 URL = "http://127.0.0.1:7860"
 STYLE_TRANSFER = timmscope.plugins().technique("style_transfer")
 ODD = 'it\'s "new" $HOME.jpg'
-VALUES = {"content": "photo.jpg", "style": ODD, "start": "noise", "steps": 80, "weights": "random"}
+VALUES = {"content": "photo.jpg", "style": ODD, "start": "noise", "steps": 90, "weights": "random"}
 
 
 def test_python_takes_the_files_and_what_differs_from_the_defaults():
