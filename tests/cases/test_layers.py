@@ -17,8 +17,7 @@ from ..references import assert_close
 SIDE = 224
 # Networks that cut windows into the batch, shift them, unfold maps and flatten batches; and one that does not.
 KINDS = ["swin_tiny_patch4_window7_224", "mobilevit_xxs", "levit_128s", "test_resnet"]
-SLOW = ["hiera_tiny_224", "maxvit_pico_rw_256", "davit_tiny", "gcvit_xxtiny", "tnt_s_legacy_patch16_224"]
-SLOW += ["botnet26t_256", "cait_xxs24_224", "sequencer2d_s"]
+SLOW = ["hiera_tiny_224", "cait_xxs24_224"]
 
 
 def noise(seed: int = 0) -> np.ndarray:
