@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-SESSIONS = 200  # whose state is kept; each takes about a megabyte, and every call over HTTP makes one
+SESSIONS = 200  # whose state is kept; every call over HTTP makes one
 
 
 def serve(style: Path) -> None:
@@ -23,6 +23,7 @@ def serve(style: Path) -> None:
 
     from ..incidents import attribute_output
     from ..logs import start_logging
+    from ..memory import share_heaps
     from ..settings import settings
     from . import health
     from .page import HEAD, build, theme
@@ -32,6 +33,7 @@ def serve(style: Path) -> None:
     from .temporary import sweep_always
     from .tools import mend
 
+    share_heaps()
     start_logging()
     attribute_output()
     lighten()

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH = "/gradio_api/queue/data"
 END = f"data: {CloseStreamMessage().model_dump_json()}\n\n".encode()
+SESSIONS = 1_000  # with calls that are known; of a call over HTTP each is a session
 PATIENCE = 2.0  # seconds in which a client reads it and hangs up; some read on until the server does
 
 
@@ -67,9 +68,18 @@ class Streams:
     async def _pushed(self, body: Any, request: Any, username: Any) -> Any:
         """Add a call to the queue. One that is there before a stream ends keeps it open."""
         answer = await self.push(body=body, request=request, username=username)
+        if len(self.queue.pending_event_ids_session) > SESSIONS:
+            self._forget()
         if body.session_hash in self.ending:
             await self.ending[body.session_hash].wait()
         return answer
+
+    def _forget(self) -> None:
+        """Forget sessions whose calls are all over. Gradio keeps them, and forgets the oldest, over or not."""
+        messages, calls = self.queue.pending_messages_per_session, self.queue.pending_event_ids_session
+        for session in [name for name, left in calls.items() if not left or name not in messages]:
+            del calls[session]
+            messages.pop(session, None)
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -93,7 +93,6 @@ class Session:
         self.http, self.hash = server.http, uuid.uuid4().hex
         config = httpx.get(f"{server.url}/config", trust_env=False).json()
         (self.function,) = [f["id"] for f in config["dependencies"] if f["api_name"] == "saliency"]
-        self.inputs = len(config["dependencies"][0]["inputs"])
 
     def post(self, number: int) -> str:
         """Post a call, and the id of its event."""
