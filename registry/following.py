@@ -54,16 +54,18 @@ class Follow(TorchDispatchMode):
         output = func(*args, **(kwargs or {}))
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if any(tensor in self._places for tensor in tensors):
-            self._follow(func, args, kwargs or {}, output)
+            self._follow(func, args, kwargs or {}, tensors, output)
         return output
 
-    def _follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _follow(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor], output: Any
+    ) -> None:
         outputs = [output] if isinstance(output, Tensor) else [o for o in tree_leaves(output) if isinstance(o, Tensor)]
         name = func.overloadpacket.__name__.rstrip("_") if func.overloadpacket.__name__ != "_" else ""
         found: Any = None
-        if not any(self.lost(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)):
+        if not any(map(self.lost, tensors)):
             try:
-                found = _rule(name, func)(_Call(self, func, args, kwargs, outputs))
+                found = _rule(name, func)(_Call(self, func, args, kwargs, tensors, outputs))
             except Exception as error:  # a network may do anything; what is not understood is not shown
                 logger.debug("places are not followed through %s: %s", name, error)
                 self.unknown.add(name)
@@ -78,12 +80,13 @@ class Follow(TorchDispatchMode):
 
 
 class _Call(NamedTuple):
-    """One operation that is followed."""
+    """One operation that is followed; `tensors` are those among its arguments."""
 
     follow: Follow
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    tensors: list[Tensor]
     outputs: list[Tensor]
 
     def argument(self, name: str, default: Any = None) -> Any:
@@ -97,8 +100,7 @@ class _Call(NamedTuple):
 
     def known(self) -> list[Place]:
         """The places of its arguments that have some."""
-        leaves = tree_leaves((self.args, self.kwargs))
-        places = [self.follow.place(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
+        places = map(self.follow.place, self.tensors)
         return [place for place in places if place is not None]
 
     @property

@@ -157,7 +157,7 @@ def _layer(name: str, outputs: Sequence[_Output], size: tuple[int, int]) -> Laye
     shape = last.shape[1:] if last.shape and last.shape[0] == 1 else last.shape
     if last.lost:
         return Layer(name, shape, None, "cannot be followed back to the photo")
-    if last.place is None or not last.place.values[0].any():
+    if last.place is None or not last.place.mass.any():
         return Layer(name, shape, None, "does not depend on the photo")
     # a module that runs at several sizes in one pass has no grid of its own
     grids = {find_grid(output.place, output.shape, size) for output in outputs if output.place is not None}

@@ -39,6 +39,11 @@ class Place:
         return self.index.shape
 
     @property
+    def mass(self) -> Tensor:
+        """1, or 0 for a value that comes from no place."""
+        return self.table[0, self.index.long()]
+
+    @property
     def values(self) -> Tensor:
         """Mass, y, x and square of each value, [4, ...]."""
         return self.table[:, self.index.long()]
@@ -106,7 +111,7 @@ def filled(place: Place, others: Sequence[Place]) -> Place:
     """The place, with that of others where it is nowhere."""
     for other in others:
         pairs = place.pairs or other.pairs
-        if bool((place.values[0] > 0).all()):
+        if bool((place.mass > 0).all()):
             shape = torch.broadcast_shapes(place.shape, other.shape)
             place = replace(place.expand(shape), pairs=pairs)
         else:

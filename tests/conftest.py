@@ -13,8 +13,9 @@ from PIL import Image
 
 from .serving import serving
 
-_cache = tempfile.TemporaryDirectory(prefix="timmscope-")  # indexes of no other run, and none left behind
-os.environ["TIMMSCOPE_CACHE_FOLDER"] = _cache.name
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers of -n have the folder of the run that started them
+    _cache = tempfile.TemporaryDirectory(prefix="timmscope-")  # indexes of no other run, and none left behind
+    os.environ["TIMMSCOPE_CACHE_FOLDER"] = _cache.name
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the processes that tests start, since it moves the last bits
 torch.set_num_threads(1)  # the server of the web tests runs beside, and threads that wait for a core burn one
 
@@ -30,7 +31,16 @@ LONGEST = (
 )
 
 
+# Networks that take seconds to be made; smaller ones of other kinds stand for them in the quick part.
+BULKY = {"vgg11", "densenet121", "cait_xxs24_224", "tnt_s_legacy_patch16_224"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items):
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value in BULKY for value in values):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 

@@ -234,6 +234,7 @@ def test_photos_that_differ_in_their_suffix_only_get_a_folder_each(folder, tmp_p
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"cat.png", "cat.bmp"}
 
 
+@pytest.mark.slow
 def test_interrupting_keeps_what_was_written(tmp_path):
     photos = tmp_path / "in"
     photos.mkdir()

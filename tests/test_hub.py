@@ -251,6 +251,7 @@ def stopping():
     hub.go_on.set()
 
 
+@pytest.mark.slow
 def test_killed_in_the_midst_of_a_download_the_next_one_starts_afresh(stopping, tmp_path):
     name, state = "test_byobnet.r160_in1k", weights_of("test_byobnet")
     stopping.repositories[f"timm/{name}"] = {"model.safetensors": save(state)}
@@ -269,6 +270,7 @@ def test_killed_in_the_midst_of_a_download_the_next_one_starts_afresh(stopping, 
     assert not list(tmp_path.rglob("*.incomplete"))
 
 
+@pytest.mark.slow
 def test_a_download_without_end_is_given_up_and_found_when_it_has_ended(stopping, tmp_path):
     name = "test_resnet.r160_in1k"
     stopping.repositories[f"timm/{name}"] = {"model.safetensors": save(weights_of("test_resnet"))}
@@ -280,6 +282,7 @@ def test_a_download_without_end_is_given_up_and_found_when_it_has_ended(stopping
     assert stopping.asked.count("GET model.safetensors") == 1
 
 
+@pytest.mark.slow
 def test_the_least_recently_used_files_go_and_what_is_too_large_is_not_fetched(hub, tmp_path):
     one, two, three, large = (f"test_{name}.r160_in1k" for name in ("convnext", "convnext2", "convnext3", "vit"))
     for name, size in ((one, 1000), (two, 1000), (three, 1000), (large, 3000)):
@@ -301,6 +304,7 @@ def test_the_least_recently_used_files_go_and_what_is_too_large_is_not_fetched(h
         assert not list(tmp_path.glob(f"hub/*{large}/blobs/*"))
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_it_is_said_and_nothing_half_written_stays(hub, tmp_path):
     name = "test_convnext.r160_in1k"
     hub.repositories[f"timm/{name}"] = {"model.safetensors": save(weights_of("test_convnext"))}
@@ -312,6 +316,7 @@ def test_on_a_full_disk_it_is_said_and_nothing_half_written_stays(hub, tmp_path)
             assert load(name)["origin"] == f"hub:timm/{name}"
 
 
+@pytest.mark.slow
 def test_what_the_user_has_in_the_hubs_own_cache_is_used_and_stays(hub, tmp_path):
     name, state = "test_convnext.r160_in1k", weights_of("test_convnext")
     hub.repositories[f"timm/{name}"] = {"model.safetensors": save(state)}

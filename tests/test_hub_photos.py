@@ -229,6 +229,7 @@ def test_not_found_is_said_and_no_token_is_sent(hub, ask):
     assert set(hub.tokens) == {None}  # names come from anyone; what the operator may read is not theirs
 
 
+@pytest.mark.slow
 def test_limits_take_some_of_everything(hub, endpoint, tmp_path):
     shards = {f"train-{i}.parquet": table(*["red"] * 4, labels=[f"{i}"] * 4) for i in range(4)}
     hub.repositories["team/large"] = {"main": shards}

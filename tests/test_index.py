@@ -269,6 +269,7 @@ def step(server: subprocess.Popen) -> str:
     return server.stdout.readline().strip()
 
 
+@pytest.mark.slow
 def test_two_servers_compute_it_once_and_a_killed_one_is_taken_over(model, store, tmp_path):
     killed, other = start(tmp_path), start(tmp_path)
     assert step(killed) == "5"  # a batch is done: it holds the lock

@@ -40,6 +40,7 @@ def page(browser, server):  # noqa: F811
     context.close()
 
 
+@pytest.mark.slow
 def test_markup_in_names_is_text_wherever_it_is_shown(page, server, cat):
     toast = page.get_by_test_id("toast-body").first
     expect(toast).to_contain_text(DEFUSED)  # from the address

@@ -126,11 +126,16 @@ def test_open_run_change_the_class_run_again_and_read_an_error(page):
     expect(page.locator("#status-saliency")).to_contain_text("Did you mean")
 
 
-@pytest.mark.parametrize(
-    "technique",
-    [t for t in timmscope.plugins().techniques.values() if t.family != "Synthesis"],
-    ids=lambda technique: technique.name,
-)
+def light_techniques():
+    """All but synthesis; one of each kind of output in the quick part."""
+    quick = ("saliency", "grad_cam", "filters", "activation_maps", "nearest_neighbors")
+    for technique in timmscope.plugins().techniques.values():
+        if technique.family != "Synthesis":
+            marks = () if technique.name in quick else pytest.mark.slow
+            yield pytest.param(technique, marks=marks, id=technique.name)
+
+
+@pytest.mark.parametrize("technique", list(light_techniques()))
 def test_every_light_technique_gives_its_pictures_at_a_click(shared_page, technique):
     page = shared_page
     open_tab(page, technique.family, technique.title)

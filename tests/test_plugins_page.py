@@ -16,6 +16,8 @@ from registry.web.plugins_page import table
 from .serving import ROOT, serving
 from .test_page import browser  # noqa: F401
 
+pytestmark = pytest.mark.slow
+
 TOYS = ("rude", "newer", "newer_name", "fade", "digits")
 BUDGET = 6  # seconds a run
 

@@ -64,6 +64,7 @@ def at_once(call: Callable[[int], str], count: int) -> dict[int, str]:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.case(29)
 def test_all_who_call_at_once_when_the_server_has_just_started_are_answered(fresh):
     with ThreadPoolExecutor(2) as pool:

@@ -202,6 +202,7 @@ def with_folder(tmp_path_factory, cat):
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.case(8)
 def test_an_operators_folder_with_odd_names_is_searched_over_http(with_folder, cat):
     server, name = with_folder, r"folder:d\xe9p\xf4t"
@@ -505,6 +506,7 @@ def test_recipes_of_all_techniques_give_the_same_bits_in_another_process(tmp_pat
 # A folder with everything in it
 
 
+@pytest.mark.slow
 @pytest.mark.case(7)
 @pytest.mark.case(59)
 def test_odd_entries_of_a_folder_do_not_keep_the_others_from_being_done(tmp_path):
