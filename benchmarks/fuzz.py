@@ -3,7 +3,8 @@
 python -m benchmarks.fuzz [--calls 10000] [--seed 0] [--minutes 30] [--workers 4] [--log FILE]
 
 Counts calls, distinct answers and defects. A defect is: a 5xx, a traceback, a path or an internal error in an answer,
-an error without a text, no answer in time, a server that does not serve afterwards, or one whose memory grows.
+an error without a text, no answer in time, a server that does not serve afterwards, or one whose memory grows or is
+more than what bounds it.
 """
 
 from __future__ import annotations
@@ -38,12 +39,14 @@ from .fuzz_calls import Call, Photo
 SECONDS = 60.0  # longest answer: the time budget of a run, and the queue before it
 BUDGET = 20  # seconds of one run
 GROWTH = 100 * 2**20  # bytes that the server may have grown by from the first half of the calls to the second
+CACHE = 100 * 2**20  # bytes of loaded models
+HELD = 700 * 2**20  # bytes that the server may have beside these and what it begins with, when nothing runs
 SETTLING = 20  # seconds without a run, in which the server sweeps its memory at least once
 ENOUGH = 2_000  # calls from which growth is told: models and caches fill up during the first hundreds
 LIMITS = {
     "TIMMSCOPE_TIME_BUDGET": str(BUDGET),
     "TIMMSCOPE_HUB": "0",
-    "TIMMSCOPE_CACHE_BYTES": str(100 * 2**20),
+    "TIMMSCOPE_CACHE_BYTES": str(CACHE),
     "TIMMSCOPE_PARALLEL_RUNS": "2",
     "OMP_NUM_THREADS": "1",
 }
@@ -308,7 +311,7 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
     """Send `count` calls; the tally, and the server's memory in bytes at each tenth of them."""
     fuzzer = Fuzzer(server)
     calls = fuzz_calls.generate(fuzz_calls.endpoints(fuzzer.http), fuzzer.functions(), count, start)
-    deadline, memory = time.monotonic() + minutes * 60, []
+    deadline, memory, begin = time.monotonic() + minutes * 60, [], resident(server)
     tenth = max(1, len(calls) // 10)
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(calls), tenth):
@@ -330,9 +333,16 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
         serves = False
     if not serves:
         fuzzer.tally.defects["the server does not serve any more"] = (Call("get", "../config", ""), "")
-    if len(memory) >= 10 and count >= ENOUGH and growth(memory) > GROWTH:
-        fuzzer.tally.defects["the server's memory grows"] = (Call("get", "", ""), str(memory))
+    if count >= ENOUGH and (what := judge_memory(begin, memory)):
+        fuzzer.tally.defects[what] = (Call("get", "", ""), f"{begin}: {memory}")
     return fuzzer.tally, memory
+
+
+def judge_memory(begin: int, memory: Sequence[int]) -> str:
+    """What is wrong with a server's memory in bytes, at its begin and after each tenth of the calls; empty if nothing."""
+    if len(memory) >= 10 and growth(memory) > GROWTH:
+        return "the server's memory grows"
+    return "the server holds more memory than it may" if max(memory) > begin + CACHE + HELD else ""
 
 
 def growth(memory: Sequence[int]) -> float:

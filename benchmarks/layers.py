@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from registry.layers import list_layers
 
 FAMILIES = Path(__file__).parent.parent / "docs" / "families.md"
-SAME = 1e-4  # difference of two values that are the same, as a share of the largest
+SAME = 1e-5  # difference of two values that are the same, as a share of the largest
 QUARTERS = {"top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom right": (1, 1)}
 
 

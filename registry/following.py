@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .places import Place, filled, of_photos, sharpest
+from .places import Place, filled, nowhere, of_photos, sharpest
 
 logger = logging.getLogger("timmscope.models")
 
@@ -212,6 +213,22 @@ def _channel_mean(place: Place) -> Place:
     return place.tight().mean(lambda values: values.mean(1, keepdim=True)).expand(whole)
 
 
+def _fold(call: _Call) -> Place:
+    """Windows are added up where they overlap: the mean of the places that meet."""
+    (place,) = call.known()
+    names = ("output_size", "kernel_size", "dilation", "padding", "stride")
+    size, kernel, *how = (call.argument(name) for name in names)
+    area = math.prod(kernel)
+    windows = place.move(lambda index: index.unflatten(1, (-1, area))).tight().mean(lambda values: values.mean(1))
+    windows = windows.expand([len(place.index), area, place.shape[-1]])
+    return windows.mean(lambda values: F.fold(values, size, kernel, *how)).expand(call.shape)
+
+
+def _layer_norm(call: _Call) -> Place:
+    """A norm of a single value is the same for every photo."""
+    return nowhere(call.shape) if math.prod(call.argument("normalized_shape")) == 1 else _keep(call)
+
+
 def _pair(value: Any) -> list[int]:
     return [value] * 2 if isinstance(value, int) else list(value or ())
 
@@ -271,13 +288,15 @@ _RULES: dict[Callable[[_Call], Any], str] = {
     _move: "view _unsafe_view reshape permute transpose t expand slice select unsqueeze squeeze split split_with_sizes "
     "chunk unbind narrow cat stack roll flip rot90 index index_select gather constant_pad_nd reflection_pad2d "
     "replication_pad2d im2col unfold pixel_shuffle pixel_unshuffle channel_shuffle repeat repeat_interleave diagonal",
-    _keep: "clone contiguous detach alias lift_fresh _to_copy copy native_layer_norm native_batch_norm "
+    _keep: "clone contiguous detach alias lift_fresh _to_copy copy native_batch_norm "
     "_native_batch_norm_legit _native_batch_norm_legit_no_training native_group_norm _fused_rms_norm _softmax "
     "_safe_softmax _log_softmax native_dropout dropout cumsum where masked_fill hardswish hardsigmoid hardtanh relu6 "
     "mish softplus leaky_relu elu threshold log_sigmoid_forward prelu _prelu_kernel rrelu_with_noise",
     _mean: "mean sum amax amin max min std var var_mean logsumexp linalg_vector_norm norm",
     _resample: "_adaptive_avg_pool2d upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d "
     "upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa",
+    _fold: "col2im",
+    _layer_norm: "native_layer_norm",
     _window: "convolution max_pool2d_with_indices avg_pool2d",
     _product: "mm bmm addmm baddbmm",
     _halves: "glu",

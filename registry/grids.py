@@ -17,7 +17,7 @@ class Grid:
     """How a layer's output is laid out in space.
 
     Args:
-        layout: A letter a dimension: N for the batch, C for the channels, H, W, L and D for cells, and B where photos
+        layout: A letter per dimension: N for the batch, C for the channels, H, W, L and D for cells, and B where photos
             and their windows share the first one. "NCHW", "NHWC", or "NLC" for tokens are the usual ones.
         channels: Number of units.
         height: Rows of the grid.
@@ -82,7 +82,7 @@ def find_grid(place: Place, shape: Sequence[int], size: tuple[int, int]) -> Grid
         shape: Shape of the output.
         size: Height and width of the network's input.
     """
-    if not 2 <= len(shape) <= 5:
+    if len(shape) < 2:
         return None
     varies = [axis for axis, length in enumerate(place.shape) if length > 1]
     alike = [axis for axis in range(1, len(shape)) if axis not in varies and shape[axis] > 1]
@@ -103,12 +103,14 @@ def _grid_along(place: Place, shape: Sequence[int], axis: int, size: tuple[int, 
         return None  # not in lines, or a class token of its own
     if not _in_lines(place, shape, axis, lines):
         return None
-    others = iter({0: "", 1: "L", 2: "HW", 3: "DHW"}[len(shape) - 2])
+    sides = [length for i, length in enumerate(shape) if i not in (0, axis)]
+    others = iter("L" if len(sides) == 1 else "HW".rjust(len(sides), "D"))
     letters = "".join("C" if i == axis else next(others) for i in range(1, len(shape)))
     layout = ("N" if shape[0] == 1 else "B") + letters
     rows, columns = lines.shape
     order, first = lines.ravel(), int(lines[0, 0])
     in_order = (order == np.arange(first, first + order.size)).all() and (layout == "NLC" or order.size == count)
+    in_order = in_order and (len(sides) != 2 or sides == [rows, columns])
     return Grid(
         layout,
         shape[axis],

@@ -94,6 +94,11 @@ def of_photos(images: Tensor) -> Place:
     return Place.of(torch.stack([torch.ones_like(y), y, x, y**2 + x**2])).expand(images.shape)
 
 
+def nowhere(shape: Sequence[int]) -> Place:
+    """The places of values that come from no place."""
+    return Place(torch.zeros(4, 1).double(), torch.zeros(()).double()).expand(shape)
+
+
 def below(height: int) -> int:
     """How far the second of two photos lies below the first, in pixels."""
     return 4 * height

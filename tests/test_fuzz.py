@@ -29,9 +29,11 @@ def test_hostile_calls_are_all_answered(server):
 
 
 def test_memory_that_grows_is_told_from_memory_that_moves():
-    moves = [1965, 2026, 2182, 2110, 2007, 1980, 2153, 1953, 2023, 2204]  # MB, as measured
-    assert fuzz.growth([value * 2**20 for value in moves]) < fuzz.GROWTH
-    assert fuzz.growth([(value + 30 * i) * 2**20 for i, value in enumerate(moves)]) > fuzz.GROWTH
+    moves = [1365, 1426, 1582, 1510, 1407, 1380, 1553, 1353, 1423, 1604]  # MiB, moving as measured
+    begin = 900 * 2**20
+    assert fuzz.judge_memory(begin, [value * 2**20 for value in moves]) == ""
+    assert "grows" in fuzz.judge_memory(begin, [(value + 30 * i) * 2**20 for i, value in enumerate(moves)])
+    assert "more memory" in fuzz.judge_memory(begin, [(value + 300) * 2**20 for value in moves])
 
 
 def test_the_same_seed_gives_the_same_calls():

@@ -70,6 +70,10 @@ MEANS = {
         lambda x: F.conv2d(x, torch.randn(5, 3, 2, 2), dilation=3),
         lambda y: (y[:, :1, :-3, 3:] + y[:, :1, 3:, 3:]).expand(-1, 5, -1, -1) / 2,
     ),
+    "windows that overlap, added up": (
+        lambda x: F.fold(F.unfold(x, 3, padding=1), SIDE, 3, padding=1),
+        lambda y: y,
+    ),
     "a mean": (lambda x: x.mean(2), lambda y: y.mean(2)),
     "a maximum": (lambda x: x.amax((2, 3)), lambda y: y.mean((2, 3))),
     "adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, 4), lambda y: F.adaptive_avg_pool2d(y, 4)),
@@ -168,6 +172,15 @@ LAYOUTS = {
         lambda x: x.reshape(1, 3, 4, 2, 4, 2).permute(0, 2, 4, 3, 5, 1).flatten(3),
         Grid("NHWC", 12, 4, 4),
     ),
+    "the only one of several windows": (
+        lambda x: MOVES["tokens"](x)[:, None],
+        Grid("NHWC", 3, SIDE, SIDE, cells=tuple(range(64))),
+    ),
+    "windows in two dimensions": (
+        lambda x: x.permute(0, 2, 3, 1).view(1, 4, 2, 4, 2, 3).transpose(2, 3).contiguous(),
+        Grid("NDDHWC", 3, SIDE, SIDE, cells=tuple(torch.arange(64).view(4, 4, 2, 2).transpose(1, 2).flatten().tolist())),
+    ),
+    "a norm of one value": (lambda x: F.layer_norm(x[:, 0].flatten(1)[..., None], [1]), None),
     "a class token alone": (lambda x: x.mean((2, 3))[:, None], None),
     "pooled": (lambda x: x.mean((2, 3)), None),
     "a matrix between places": (lambda x: x.flatten(2).mT @ x.flatten(2), None),
@@ -184,10 +197,11 @@ def test_the_grid_is_found_by_where_values_come_from(function, grid):
     assert find_grid(place.tight(), output.shape, (SIDE, SIDE)) == grid
 
 
-@pytest.mark.parametrize("move", ["windows", "roll", "flip", "unrolled", "tokens"])
+@pytest.mark.parametrize("move", ["windows", "roll", "flip", "unrolled", "tokens", "a window"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_cells_are_put_back_in_their_places(move, count):
     moves = MOVES | {
+        "a window": lambda x: MOVES["tokens"](x)[:, None],
         "unrolled": lambda x: x.reshape(-1, 3, 4, 2, 4, 2).permute(0, 3, 5, 2, 4, 1).flatten(1, 4),
         "windows": lambda x: x.permute(0, 2, 3, 1).view(-1, 2, 4, 2, 4, 3).transpose(2, 3).reshape(-1, 16, 3),
     }
