@@ -339,7 +339,7 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
 
 
 def judge_memory(begin: int, memory: Sequence[int]) -> str:
-    """What is wrong with a server's memory in bytes, at its begin and after each tenth of the calls; empty if nothing."""
+    """What is wrong with a server's memory, in bytes at its begin and after each tenth of the calls; or nothing."""
     if len(memory) >= 10 and growth(memory) > GROWTH:
         return "the server's memory grows"
     return "the server holds more memory than it may" if max(memory) > begin + CACHE + HELD else ""

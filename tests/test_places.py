@@ -156,6 +156,7 @@ def test_what_is_written_through_a_view_is_not_known_any_more():
         assert follow.place(shift(images)) is None
 
 
+WINDOWS = torch.arange(64).view(4, 4, 2, 2)
 LAYOUTS = {
     "convolution": (lambda x: x, Grid("NCHW", 3, SIDE, SIDE)),
     "channels last": (lambda x: x.permute(0, 2, 3, 1), Grid("NHWC", 3, SIDE, SIDE)),
@@ -178,7 +179,7 @@ LAYOUTS = {
     ),
     "windows in two dimensions": (
         lambda x: x.permute(0, 2, 3, 1).view(1, 4, 2, 4, 2, 3).transpose(2, 3).contiguous(),
-        Grid("NDDHWC", 3, SIDE, SIDE, cells=tuple(torch.arange(64).view(4, 4, 2, 2).transpose(1, 2).flatten().tolist())),
+        Grid("NDDHWC", 3, SIDE, SIDE, cells=tuple(WINDOWS.transpose(1, 2).flatten().tolist())),
     ),
     "a norm of one value": (lambda x: F.layer_norm(x[:, 0].flatten(1)[..., None], [1]), None),
     "a class token alone": (lambda x: x.mean((2, 3))[:, None], None),
