@@ -195,7 +195,8 @@ def _window(call: _Call) -> Place:
     place = tight.expand([len(place.index), channels, *size]) if weight is None else _channel_mean(place)
     middle = torch.zeros(1, 1, *kernel).double()
     inner: list[Any] = [slice((length - 1) // 2, length // 2 + 1) for length in kernel]
-    middle[(..., *([] if transposed else inner))] = 1  # of a transposed one the windows lie in the output
+    # of a transposed one the windows lie in the output; tokens in one line are no window of the photo
+    middle[(..., *([] if transposed or 1 in size else inner))] = 1
 
     def summed(values: Tensor) -> Tensor:
         each = values.flatten(0, 1)[:, None]

@@ -101,7 +101,7 @@ def _grid_along(place: Place, shape: Sequence[int], axis: int, size: tuple[int, 
     lines, count = _lines(whole, size), len(whole.index)
     if lines is None or (lines.size == 1 and (count > 1 or len(shape) < 4)):
         return None  # not in lines, or a class token of its own
-    if not _in_lines(place, shape, axis, lines):
+    if not _in_lines(place, shape, axis, whole, lines):
         return None
     sides = [length for i, length in enumerate(shape) if i not in (0, axis)]
     others = iter("L" if len(sides) == 1 else "HW".rjust(len(sides), "D"))
@@ -122,12 +122,14 @@ def _grid_along(place: Place, shape: Sequence[int], axis: int, size: tuple[int, 
     )
 
 
-def _in_lines(place: Place, shape: Sequence[int], axis: int, lines: np.ndarray) -> bool:
+def _in_lines(place: Place, shape: Sequence[int], axis: int, cells: Place, lines: np.ndarray) -> bool:
     """Whether the cells of every unit come one below and beside the other, though its places are its own."""
     units = place.shape[axis]
     whole = place.expand([units if i == axis else length for i, length in enumerate(shape)])
-    _, y, x, _ = (values.movedim(axis, -1).reshape(-1, units).numpy()[lines] for values in whole.values)
-    return _ordered(y, x)
+    mass, y, x, _ = (values.movedim(axis, -1).reshape(-1, units) for values in whole.values)
+    # a unit's padding is where the cell's other units are
+    own = (torch.where(mass > 0, *of) for of in ((y, cells.values[1, :, None]), (x, cells.values[2, :, None])))
+    return _ordered(*(values.numpy()[lines] for values in own))
 
 
 def _ordered(y: np.ndarray, x: np.ndarray) -> bool:
@@ -140,7 +142,8 @@ def _lines(cells: Place, size: tuple[int, int]) -> np.ndarray | None:
     """The indices of the cells in rows and columns, [rows, columns]; None where they do not lie so.
 
     Cells that come from a larger part of the photo than the others, such as class tokens and padding that have attended
-    to everything, are left out.
+    to everything, are left out. Those that reach beyond a cell's share of the photo, as means of tokens in two rows of
+    them, are no grid, though their centres may lie like one.
     """
     _, y, x, _ = cells.values.numpy()
     spread = cells.spread.numpy()
@@ -160,6 +163,6 @@ def _lines(cells: Place, size: tuple[int, int]) -> np.ndarray | None:
         chosen = np.sort(sharpest[:kept])
         order = chosen[np.lexsort((x[chosen], y[chosen]))].reshape(rows, columns)
         order = np.take_along_axis(order, np.argsort(x[order], axis=1, kind="stable"), axis=1)
-        if _ordered(y[order], x[order]):
+        if spread[order].max() <= height * width / kept + NEAR and _ordered(y[order], x[order]):
             return order
     return None
