@@ -182,6 +182,11 @@ LAYOUTS = {
         Grid("NDDHWC", 3, SIDE, SIDE, cells=tuple(WINDOWS.transpose(1, 2).flatten().tolist())),
     ),
     "a norm of one value": (lambda x: F.layer_norm(x[:, 0].flatten(1)[..., None], [1]), None),
+    "means of tokens in a line": (lambda x: F.avg_pool1d(x.flatten(2), 4), None),
+    "a unit that is half padding": (
+        lambda x: torch.cat([x[:, :1, ::2, ::2], F.pad(x[..., :7, :7], (-1, 1, -1, 1))[:, 1:, ::2, ::2]], 1),
+        Grid("NCHW", 3, 4, 4),
+    ),
     "a class token alone": (lambda x: x.mean((2, 3))[:, None], None),
     "pooled": (lambda x: x.mean((2, 3)), None),
     "a matrix between places": (lambda x: x.flatten(2).mT @ x.flatten(2), None),
