@@ -182,7 +182,6 @@ LAYOUTS = {
         Grid("NDDHWC", 3, SIDE, SIDE, cells=tuple(WINDOWS.transpose(1, 2).flatten().tolist())),
     ),
     "a norm of one value": (lambda x: F.layer_norm(x[:, 0].flatten(1)[..., None], [1]), None),
-    "means of tokens in a line": (lambda x: F.avg_pool1d(x.flatten(2), 4), None),
     "a unit that is half padding": (
         lambda x: torch.cat([x[:, :1, ::2, ::2], F.pad(x[..., :7, :7], (-1, 1, -1, 1))[:, 1:, ::2, ::2]], 1),
         Grid("NCHW", 3, 4, 4),
@@ -201,6 +200,12 @@ LAYOUTS = {
 def test_the_grid_is_found_by_where_values_come_from(function, grid):
     place, output = place_of(function)
     assert find_grid(place.tight(), output.shape, (SIDE, SIDE)) == grid
+
+
+def test_means_of_tokens_in_a_line_are_no_grid_though_their_centres_lie_like_one():
+    place, output = place_of(lambda x: F.avg_pool1d(x.flatten(2), 9), torch.randn(1, 3, 12, 12))
+    assert output.shape == (1, 3, 16)
+    assert find_grid(place.tight(), output.shape, (12, 12)) is None
 
 
 @pytest.mark.parametrize("move", ["windows", "roll", "flip", "unrolled", "tokens", "a window"])
