@@ -39,6 +39,7 @@ from .fuzz_calls import Call, Photo
 SECONDS = 60.0  # longest answer: the time budget of a run, and the queue before it
 BUDGET = 20  # seconds of one run
 GROWTH = 100 * 2**20  # bytes that the server may have grown by from the first half of the calls to the second
+HEAP = 64 * 2**20  # bytes of one heap of glibc, and what its address is a multiple of
 CACHE = 100 * 2**20  # bytes of loaded models
 HELD = 700 * 2**20  # bytes that the server may have beside these and what it begins with, when nothing runs
 SETTLING = 20  # seconds without a run, in which the server sweeps its memory at least once
@@ -280,20 +281,43 @@ def _ended(kind: str, data: str) -> Answer:
     return Answer(200, "error", str(text or ""), empty=not text)
 
 
-def resident(server: Server) -> int:
-    """Memory of the server, in bytes."""
+def process_of(server: Server) -> Path | None:
+    """Where the system tells about the server's process."""
     port = server.url.rpartition(":")[2]
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
                 environment = (process / "environ").read_bytes()
                 command = (process / "cmdline").read_bytes()
-                pages = int((process / "statm").read_text().split()[1])
             except OSError:
                 continue
             if f"GRADIO_SERVER_PORT={port}".encode() in environment and b"app.py" in command:
-                return pages * 4096
-    return 0
+                return process
+    return None
+
+
+def resident(server: Server) -> int:
+    """Memory of the server, in bytes."""
+    process = process_of(server)
+    return int((process / "statm").read_text().split()[1]) * 4096 if process else 0
+
+
+def held(server: Server) -> dict[str, int]:
+    """What holds the server's memory, in bytes: files of libraries, the C library's heaps, and everything else.
+
+    Everything else is Python's own objects and large blocks: weights, activations, photos.
+    """
+    found, process, kind = {"files": 0, "heaps": 0, "else": 0}, process_of(server), ""
+    for line in (process / "smaps").read_text().splitlines() if process else ():
+        first, *rest = line.split()
+        if first == "Rss:":
+            found[kind] += int(rest[0]) * 1024
+        elif "-" in first and not first.endswith(":"):
+            start, end = (int(part, 16) for part in first.split("-"))
+            name = rest[-1] if len(rest) > 4 else ""
+            heap = name == "[heap]" or (not name and start % HEAP == 0 and end - start <= HEAP)
+            kind = "files" if name.startswith("/") else "heaps" if heap else "else"
+    return found
 
 
 def settled(server: Server) -> int:
@@ -364,7 +388,7 @@ def main() -> None:
         serving(Path(folder), TIMMSCOPE_CACHE_FOLDER=folder, **LIMITS) as server,
     ):
         tally, memory = fuzz(server, options.calls, options.seed, options.minutes, options.workers)
-        log = server.log.read_text(errors="replace")
+        log, parts = server.log.read_text(errors="replace"), held(server)
     if options.log:
         options.log.write_text(log)
     print("| form | calls | complete | refused |\n|---|---|---|---|")
@@ -374,7 +398,8 @@ def main() -> None:
     print(
         f"\n{tally.calls.total():,} calls, {len(tally.answers)} distinct answers, {len(tally.defects)} kinds of "
         f"defect; slowest answer {tally.slowest:.1f} s; {log.count('Traceback')} tracebacks and "
-        f"{log.count('incident ')} incidents in the log; memory {', '.join(f'{m / 2**20:,.0f}' for m in memory)} MiB"
+        f"{log.count('incident ')} incidents in the log; memory {', '.join(f'{m / 2**20:,.0f}' for m in memory)} MiB, "
+        f"of the last {', '.join(f'{size / 2**20:,.0f} {kind}' for kind, size in parts.items())}"
     )
     for what, (call, text) in tally.defects.items():
         print(f"\n{what}\n  {repr(call)[:600]}\n  {text}")

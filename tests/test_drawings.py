@@ -42,6 +42,7 @@ def archive() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_pointing_at_a_point_shows_its_photo_and_markup_in_names_stays_text(page):  # noqa: F811
     page.on("dialog", lambda dialog: pytest.fail("markup of a name was run"))
     open_tab(page, "Activations", "Embedding map")

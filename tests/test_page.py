@@ -163,6 +163,7 @@ def test_a_long_run_shows_progress_and_stops(page):
     run(page, "occlusion")  # a stopped run leaves nothing behind
 
 
+@pytest.mark.slow
 def test_a_synthesis_starts_with_samples_and_plots_its_losses(page, server):
     page.goto(f"{server.url}/?technique=style_transfer&steps=12&size=64&style=grass.png")
     expect(page.locator("img[src$='/grass.png']")).to_be_visible()
@@ -176,6 +177,7 @@ def test_a_synthesis_starts_with_samples_and_plots_its_losses(page, server):
     expect(page).to_have_url(re.compile("style=gravel.png"))
 
 
+@pytest.mark.slow
 def test_a_click_on_a_map_chooses_its_unit_and_runs_again(page):
     open_tab(page, "Activations", "Activation maps")
     run(page, "activation_maps")
@@ -189,6 +191,7 @@ def test_a_click_on_a_map_chooses_its_unit_and_runs_again(page):
         page.wait_for_url(re.compile(f"unit={index}"))
 
 
+@pytest.mark.slow
 def test_the_address_opens_the_same_settings_again(page, browser):
     open_tab(page, "Activations", "Occlusion")
     page.get_by_label("number input for Window").fill("100")
@@ -208,6 +211,7 @@ def test_the_address_opens_the_same_settings_again(page, browser):
     again.close()
 
 
+@pytest.mark.slow
 def test_a_link_cannot_set_what_is_refused_or_inject_markup(browser, server):
     opened = browser.new_page()
     opened.goto(f"{server.url}/?technique=occlusion&window=99999&stride=-1&model=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
@@ -217,6 +221,7 @@ def test_a_link_cannot_set_what_is_refused_or_inject_markup(browser, server):
     opened.close()
 
 
+@pytest.mark.slow
 def test_the_shown_calls_work_when_pasted(page, tmp_path):
     open_tab(page, "Gradients", "Saliency")
     run(page, "saliency")
@@ -235,6 +240,7 @@ def test_the_shown_calls_work_when_pasted(page, tmp_path):
     assert "out/arrays.npz" in done.stdout.splitlines(), done.stderr
 
 
+@pytest.mark.slow
 def test_the_files_can_be_downloaded(page, tmp_path):
     open_tab(page, "Gradients", "Saliency")
     run(page, "saliency")
