@@ -20,6 +20,7 @@ Results are appended to a file as they come; an interrupted sweep goes on where 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import multiprocessing
 import re
@@ -36,6 +37,7 @@ from registry.layers import list_layers
 
 FAMILIES = Path(__file__).parent.parent / "docs" / "families.md"
 SAME = 1e-4  # difference of two values that are the same, as a share of the largest
+TOGETHER = 150_000_000  # values of layers that are held together, each of them three times
 EXACT = 1e-6  # of two layers that are the same but for where their values are: next layers of a network can be close
 QUARTERS = {"top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom right": (1, 1)}
 
@@ -190,14 +192,19 @@ def look(name: str) -> dict[str, Any]:
     listing = time.process_time() - start
     grids = {name: layer.grid for name, layer in layers.items() if layer.grid}
 
-    def read(images: Tensor) -> dict[str, Tensor]:
-        return {name: grids[name].gather(output) for name, output in outputs(network, list(grids), images).items()}
+    def read(names: list[str], images: Tensor) -> dict[str, Tensor]:
+        return {name: grids[name].gather(output) for name, output in outputs(network, names, images).items()}
 
     raw = outputs(network, list(layers), image)
     maps = {name: grid.gather(raw[name]) for name, grid in grids.items()}
     stacked = [name for name, output in raw.items() if len(output) != 1]
     found = compare(maps, raw, intermediates(network, image)) if hasattr(network, "forward_intermediates") else {}
-    faults = {layer: what for layer, what in change_quarters(network, image, read).items() if what}
+    sizes = {name: output.numel() for name, output in raw.items()}
+    del raw, maps
+    faults: dict[str, list[str]] = {}
+    for names in parts(list(grids), sizes):
+        found_there = change_quarters(network, image, functools.partial(read, names))
+        faults |= {layer: what for layer, what in found_there.items() if what}
     return {
         "layers": len(layers),
         "grids": len(grids),
@@ -207,6 +214,17 @@ def look(name: str) -> dict[str, Any]:
         "faults": faults,
         "seconds": [round(forward, 2), round(listing, 2)],
     }
+
+
+def parts(names: list[str], sizes: dict[str, int]) -> Iterator[list[str]]:
+    """Layers in groups whose outputs fit into memory together."""
+    group: list[str] = []
+    for name in names:
+        if group and sum(sizes[other] for other in (*group, name)) > TOGETHER:
+            yield group
+            group = []
+        group.append(name)
+    yield group
 
 
 def answer(name: str, results: str) -> None:
@@ -258,10 +276,11 @@ def main() -> None:
         process = multiprocessing.get_context("spawn").Process(target=answer, args=(name, str(results)))
         process.start()
         process.join(arguments.patience)
-        if process.is_alive():
+        error = f"over {arguments.patience:.0f} s" if process.is_alive() else f"ended with {process.exitcode}"
+        if process.exitcode != 0:  # too slow, or killed for its memory
             process.kill()
             with results.open("a") as file:
-                file.write(json.dumps({"architecture": name, "error": f"over {arguments.patience:.0f} s"}) + "\n")
+                file.write(json.dumps({"architecture": name, "error": error}) + "\n")
         print(name, flush=True)
     print(summary(json.loads(line) for line in results.read_text().splitlines()))
 

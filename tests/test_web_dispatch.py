@@ -202,6 +202,7 @@ def arrays_of(server, name, values):
 SMALL_TEXTURE = {"steps": 3, "size": 64, "model": "test_convnext", "weights": "random"}
 
 
+@pytest.mark.slow
 def test_on_zero_gpu_a_heavy_run_asks_for_its_time_and_gives_it_back(zero, cat):
     server, api = zero
     assert api.asked("/startup-report")
@@ -219,6 +220,7 @@ def test_on_zero_gpu_a_heavy_run_asks_for_its_time_and_gives_it_back(zero, cat):
     assert [release["fail"] for release in api.asked("/release")[before:]] == ["false", "false"]
 
 
+@pytest.mark.slow
 def test_on_zero_gpu_a_light_run_and_a_refused_one_take_no_gpu(zero, cat):
     server, api = zero
     photo, before = server.upload(cat), len(api.asked("/schedule"))
@@ -228,6 +230,7 @@ def test_on_zero_gpu_a_light_run_and_a_refused_one_take_no_gpu(zero, cat):
     assert len(api.asked("/schedule")) == before
 
 
+@pytest.mark.slow
 def test_on_zero_gpu_an_error_in_the_worker_keeps_its_text(zero, cat):
     server, api = zero
     kind, data = server.call("texture", {"image": server.upload(cat), "layers": "blocks.66"})

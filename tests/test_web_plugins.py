@@ -24,6 +24,8 @@ from .references import CHELSEA
 from .serving import ROOT, serving
 from .test_page import browser  # noqa: F401
 
+pytestmark = pytest.mark.slow
+
 TOYS = ("fade", "sheet", "broken_import", "broken_declaration", "clash")
 
 
@@ -120,7 +122,6 @@ def test_its_tool_takes_data_urls(with_toys, cat):
     assert "green (colour)" in registered.content[0].text
 
 
-@pytest.mark.slow
 def test_photos_dropped_on_the_page_are_used(with_toys, cat, browser):  # noqa: F811
     page = browser.new_page()
     page.goto(f"{with_toys.url}/?technique=sheet&side=16")
