@@ -387,6 +387,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), TIMMSCOPE_CACHE_FOLDER=folder, **LIMITS) as server,
     ):
+        begin = resident(server)
         tally, memory = fuzz(server, options.calls, options.seed, options.minutes, options.workers)
         log, parts = server.log.read_text(errors="replace"), held(server)
     if options.log:
@@ -398,7 +399,8 @@ def main() -> None:
     print(
         f"\n{tally.calls.total():,} calls, {len(tally.answers)} distinct answers, {len(tally.defects)} kinds of "
         f"defect; slowest answer {tally.slowest:.1f} s; {log.count('Traceback')} tracebacks and "
-        f"{log.count('incident ')} incidents in the log; memory {', '.join(f'{m / 2**20:,.0f}' for m in memory)} MiB, "
+        f"{log.count('incident ')} incidents in the log; memory {begin / 2**20:,.0f} MiB, "
+        f"then {', '.join(f'{size / 2**20:,.0f}' for size in memory)}, "
         f"of the last {', '.join(f'{size / 2**20:,.0f} {kind}' for kind, size in parts.items())}"
     )
     for what, (call, text) in tally.defects.items():
