@@ -15,12 +15,11 @@ import collections
 import io
 import json
 import re
-import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,21 +32,17 @@ from PIL import Image
 
 from tests.serving import ROOT, Server, serving
 
-from . import fuzz_calls
+from . import fuzz_calls, memory
 from .fuzz_calls import Call, Photo
 
 SECONDS = 60.0  # longest answer: the time budget of a run, and the queue before it
 BUDGET = 20  # seconds of one run
-GROWTH = 100 * 2**20  # bytes that the server may have grown by from the first half of the calls to the second
-HEAP = 64 * 2**20  # bytes of one heap of glibc, and what its address is a multiple of
-CACHE = 100 * 2**20  # bytes of loaded models
-HELD = 500 * 2**20  # bytes that the server may have beside these and what it begins with, when nothing runs
 SETTLING = 20  # seconds without a run, in which the server sweeps its memory at least once
 ENOUGH = 2_000  # calls from which growth is told: models and caches fill up during the first hundreds
 LIMITS = {
     "TIMMSCOPE_TIME_BUDGET": str(BUDGET),
     "TIMMSCOPE_HUB": "0",
-    "TIMMSCOPE_CACHE_BYTES": str(CACHE),
+    "TIMMSCOPE_CACHE_BYTES": str(memory.CACHE),
     "TIMMSCOPE_PARALLEL_RUNS": "2",
     "OMP_NUM_THREADS": "1",
 }
@@ -281,70 +276,31 @@ def _ended(kind: str, data: str) -> Answer:
     return Answer(200, "error", str(text or ""), empty=not text)
 
 
-def process_of(server: Server) -> Path | None:
-    """Where the system tells about the server's process."""
-    port = server.url.rpartition(":")[2]
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                environment = (process / "environ").read_bytes()
-                command = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if f"GRADIO_SERVER_PORT={port}".encode() in environment and b"app.py" in command:
-                return process
-    return None
-
-
-def resident(server: Server) -> int:
-    """Memory of the server, in bytes."""
-    process = process_of(server)
-    return int((process / "statm").read_text().split()[1]) * 4096 if process else 0
-
-
-def held(server: Server) -> dict[str, int]:
-    """What holds the server's memory, in bytes: files of libraries, the C library's heaps, and everything else.
-
-    Everything else is Python's own objects and large blocks: weights, activations, photos.
-    """
-    found, process, kind = {"files": 0, "heaps": 0, "else": 0}, process_of(server), ""
-    for line in (process / "smaps").read_text().splitlines() if process else ():
-        first, *rest = line.split()
-        if first == "Rss:":
-            found[kind] += int(rest[0]) * 1024
-        elif "-" in first and not first.endswith(":"):
-            start, end = (int(part, 16) for part in first.split("-"))
-            name = rest[-1] if len(rest) > 4 else ""
-            heap = name == "[heap]" or (not name and start % HEAP == 0 and end - start <= HEAP)
-            kind = "files" if name.startswith("/") else "heaps" if heap else "else"
-    return found
-
-
 def settled(server: Server) -> int:
     """Memory of the server when nothing runs and it has handed back what nobody uses, in bytes."""
     deadline, values = time.monotonic() + SECONDS, []
     while not values or (len(values) < SETTLING and time.monotonic() < deadline):
         now = httpx.get(f"{server.url}/health", trust_env=False, timeout=SECONDS).json()
         idle = not now["runs"] and not any(now["waiting"].values())
-        values = [*values, resident(server)] if idle or time.monotonic() > deadline else []
+        values = [*values, memory.resident(server.process.pid)] if idle or time.monotonic() > deadline else []
         time.sleep(1)  # between two looks
     return min(values)
 
 
 def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: int = 4) -> tuple[Tally, list[int]]:
-    """Send `count` calls; the tally, and the server's memory in bytes at each tenth of them."""
+    """Send `count` calls; the tally, and the server's memory in bytes before them and after each tenth of them."""
     fuzzer = Fuzzer(server)
     calls = fuzz_calls.generate(fuzz_calls.endpoints(fuzzer.http), fuzzer.functions(), count, start)
-    deadline, memory, begin = time.monotonic() + minutes * 60, [], resident(server)
+    deadline, sizes = time.monotonic() + minutes * 60, [memory.resident(server.process.pid)]
     tenth = max(1, len(calls) // 10)
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(calls), tenth):
             sent = [pool.submit(fuzzer.send, call, deadline) for call in calls[first : first + tenth]]
             for future in sent:
                 future.result()
-            memory.append(resident(server) if count < ENOUGH else settled(server))
+            sizes.append(memory.resident(server.process.pid) if count < ENOUGH else settled(server))
             print(
-                f"{fuzzer.tally.calls.total():,} calls, {memory[-1] / 2**20:,.0f} MiB, "
+                f"{fuzzer.tally.calls.total():,} calls, {sizes[-1] / 2**20:,.0f} MiB, "
                 f"{len(fuzzer.tally.defects)} kinds of defect",
                 file=sys.stderr,
                 flush=True,
@@ -357,22 +313,9 @@ def fuzz(server: Server, count: int, start: int, minutes: float = 30, workers: i
         serves = False
     if not serves:
         fuzzer.tally.defects["the server does not serve any more"] = (Call("get", "../config", ""), "")
-    if count >= ENOUGH and (what := judge_memory(begin, memory)):
-        fuzzer.tally.defects[what] = (Call("get", "", ""), f"{begin}: {memory}")
-    return fuzzer.tally, memory
-
-
-def judge_memory(begin: int, memory: Sequence[int]) -> str:
-    """What is wrong with a server's memory, in bytes at its begin and after each tenth of the calls; or nothing."""
-    if len(memory) >= 10 and growth(memory) > GROWTH:
-        return "the server's memory grows"
-    return "the server holds more memory than it may" if max(memory) > begin + CACHE + HELD else ""
-
-
-def growth(memory: Sequence[int]) -> float:
-    """By how many bytes the second half is above the first; medians, since single ones move."""
-    half = len(memory) // 2
-    return statistics.median(memory[half:]) - statistics.median(memory[:half])
+    if count >= ENOUGH and (what := memory.judge(sizes[0], sizes[1:])):
+        fuzzer.tally.defects[what] = (Call("get", "", ""), str(sizes))
+    return fuzzer.tally, sizes
 
 
 def main() -> None:
@@ -387,9 +330,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), TIMMSCOPE_CACHE_FOLDER=folder, **LIMITS) as server,
     ):
-        begin = resident(server)
-        tally, memory = fuzz(server, options.calls, options.seed, options.minutes, options.workers)
-        log, parts = server.log.read_text(errors="replace"), held(server)
+        tally, sizes = fuzz(server, options.calls, options.seed, options.minutes, options.workers)
+        log, parts = server.log.read_text(errors="replace"), memory.held(server.process.pid)
     if options.log:
         options.log.write_text(log)
     print("| form | calls | complete | refused |\n|---|---|---|---|")
@@ -399,8 +341,8 @@ def main() -> None:
     print(
         f"\n{tally.calls.total():,} calls, {len(tally.answers)} distinct answers, {len(tally.defects)} kinds of "
         f"defect; slowest answer {tally.slowest:.1f} s; {log.count('Traceback')} tracebacks and "
-        f"{log.count('incident ')} incidents in the log; memory {begin / 2**20:,.0f} MiB, "
-        f"then {', '.join(f'{size / 2**20:,.0f}' for size in memory)}, "
+        f"{log.count('incident ')} incidents in the log; memory in MiB "
+        f"{', '.join(f'{size / 2**20:,.0f}' for size in sizes)}, "
         f"of the last {', '.join(f'{size / 2**20:,.0f} {kind}' for kind, size in parts.items())}"
     )
     for what, (call, text) in tally.defects.items():

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import multiprocessing
 import re
@@ -218,13 +219,9 @@ def look(name: str) -> dict[str, Any]:
 
 def parts(names: list[str], sizes: dict[str, int]) -> Iterator[list[str]]:
     """Layers in groups whose outputs fit into memory together."""
-    group: list[str] = []
-    for name in names:
-        if group and sum(sizes[other] for other in (*group, name)) > TOGETHER:
-            yield group
-            group = []
-        group.append(name)
-    yield group
+    before = itertools.accumulate((sizes[name] for name in names), initial=0)
+    for _, group in itertools.groupby(zip(names, before), lambda pair: pair[1] // TOGETHER):
+        yield [name for name, _ in group]
 
 
 def answer(name: str, results: str) -> None:
@@ -276,8 +273,9 @@ def main() -> None:
         process = multiprocessing.get_context("spawn").Process(target=answer, args=(name, str(results)))
         process.start()
         process.join(arguments.patience)
-        error = f"over {arguments.patience:.0f} s" if process.is_alive() else f"ended with {process.exitcode}"
         if process.exitcode != 0:  # too slow, or killed for its memory
+            late = process.exitcode is None
+            error = f"over {arguments.patience:.0f} s" if late else f"ended with {process.exitcode}"
             process.kill()
             with results.open("a") as file:
                 file.write(json.dumps({"architecture": name, "error": error}) + "\n")

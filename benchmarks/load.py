@@ -14,7 +14,6 @@ import itertools
 import json
 import os
 import random
-import re
 import statistics
 import sys
 import tempfile
@@ -35,6 +34,8 @@ import timmscope
 from registry import testing
 from registry.ports import Files, Photo
 from tests.serving import Server, serving
+
+from . import memory
 
 MODELS = ("", "test_convnext", "test_vit", "resnet10t")  # the embedded one; the others have random weights
 EVERY = 0.5  # seconds between two looks at the server
@@ -75,22 +76,7 @@ class Watch:
                 start = time.perf_counter()
                 http.get(f"{self.url}/health").raise_for_status()
                 self.health.append(time.perf_counter() - start)
-                self.memory.append(resident(self.pid))
-
-
-def resident(pid: int) -> float:
-    """Memory of a process and of those it started, in MiB."""
-    total = 0.0
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (place / "status").read_text()
-        except OSError:  # it has ended
-            continue
-        parent = re.search(r"^PPid:\s*(\d+)", status, re.M)
-        if place.name == str(pid) or (parent and parent[1] == str(pid)):
-            size = re.search(r"^VmRSS:\s*(\d+)", status, re.M)
-            total += int(size[1]) / 1024 if size else 0.0
-    return total
+                self.memory.append(memory.resident(self.pid) / 2**20)
 
 
 def cases(server: Server, techniques: list[str], models: tuple[str, ...]) -> list[Case]:

@@ -31,7 +31,7 @@ MADE = make_docs.pages()
 TECHNIQUES = {technique.name: technique for technique in make_docs.techniques()}
 RUN_HERE = ("README.md", "docs/clients.md")
 RUN_TOO = ("docs/techniques/grad_cam.md",)  # the same functions made the calls of the others, which are read closely
-RUN_SLOWLY = (*RUN_HERE[1:], *RUN_TOO)  # for a minute
+SLOW = ("docs/clients.md", *RUN_TOO)  # together they take a minute
 ELSEWHERE = {test_author_path.PAGE: test_author_path.RUN}  # pages and the kinds of blocks that their own test runs
 WAYS = {
     ("python", ""): "run, one after the other in one namespace a page",
@@ -167,7 +167,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["README.md", *(pytest.param(page, marks=pytest.mark.slow) for page in RUN_SLOWLY)])
+@pytest.mark.parametrize("page", ["README.md", *(pytest.param(page, marks=pytest.mark.slow) for page in SLOW)])
 def test_the_blocks_of_a_page_work(page, folder, server):
     names: dict = {}
     for block in blocks(page):

@@ -353,12 +353,16 @@ def mute(accepts: bool) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+def quickest(ask: Callable[[str], dict], name: str) -> dict:
+    """The quicker of two answers: the first question loads libraries."""
+    return min((ask(name) for _ in range(2)), key=lambda answer: answer["seconds"])
+
+
 @pytest.mark.case(58)
 @pytest.mark.parametrize("accepts", [False, True], ids=["closed", "silent"])
 def test_out_of_reach_is_said_within_two_seconds(tmp_path, accepts):
     with mute(accepts) as endpoint, client(endpoint, tmp_path) as load:
-        answers = [load("test_vit") for _ in range(2)]  # libraries are loaded by the first
-    answer = min(answers, key=lambda answer: answer["seconds"])
+        answer = quickest(load, "test_vit")
     assert "the Hugging Face hub cannot be reached" in answer["error"]
     assert "The embedded models and weights 'random' need no hub" in answer["error"]
     assert answer["seconds"] < 2  # what the product promises
