@@ -7,7 +7,6 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads spin too, and what is heavy runs in torch
 
-import importlib
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
@@ -15,8 +14,8 @@ ASSETS = Path(__file__).parent / "assets"
 
 def main() -> None:
     """Build the page and serve it; host and port come from GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."""
-    # `registry` beside this file in a checkout, inside `timmscope` when installed
-    web = importlib.import_module(f"{__package__}.registry.web" if __package__ else "registry.web")
+    from timmscope.registry import web
+
     web.serve(ASSETS / "style.css")
 
 

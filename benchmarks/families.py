@@ -26,10 +26,10 @@ import timm
 import torch
 
 import timmscope
-from registry import loading
-from registry.catalogue import count_parameters, find
-from registry.settings import Settings
-from registry.testing import blanks, generated_photos, smallest
+from timmscope.registry.base.settings import Settings
+from timmscope.registry.models import loading
+from timmscope.registry.models.catalogue import count_parameters, find
+from timmscope.testing import blanks, generated_photos, smallest
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "families.md"
 PHOTO = "sample:chelsea"

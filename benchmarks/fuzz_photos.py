@@ -22,8 +22,8 @@ import numpy as np
 import skimage.data
 from PIL import Image, ImageCms
 
-from registry.photos import decode
 from timmscope import InvalidInput
+from timmscope.registry.photos.decoding import decode
 
 KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "PPM")
 MAX_PIXELS = 4_000_000  # the limit of the fuzz, so that no picture may take long

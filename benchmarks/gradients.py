@@ -17,11 +17,11 @@ import timm
 import torch
 
 import timmscope
-from registry.photos import decode
-from registry.runner import sample
-from techniques.grad_cam import grad_cam
-from techniques.occlusion import occlusion
-from techniques.saliency import saliency
+from timmscope.registry.photos.decoding import decode
+from timmscope.registry.runs.runner import sample
+from timmscope.techniques.activations.occlusion import occlusion
+from timmscope.techniques.gradients.grad_cam import grad_cam
+from timmscope.techniques.gradients.saliency import saliency
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 
 import timmscope
-from registry.index import index_recipe
-from registry.index_store import default_store
 from timmscope import PhotoList, SetPhoto
+from timmscope.registry.photo_sets.index import index_recipe
+from timmscope.registry.photo_sets.index_store import default_store
 
 MODELS = {"tf_efficientnet_lite0": "pretrained", "resnet18": "random", "vit_tiny_patch16_224": "random"}
 BATCHES = (1, 4, 8, 16, 32)

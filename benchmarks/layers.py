@@ -34,7 +34,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from registry.layers import list_layers
+from timmscope.registry.vision.layers import list_layers
 
 FAMILIES = Path(__file__).parent.parent / "docs" / "families.md"
 SAME = 1e-4  # difference of two values that are the same, as a share of the largest

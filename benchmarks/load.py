@@ -31,9 +31,9 @@ import skimage.data
 from PIL import Image
 
 import timmscope
-from registry import testing
-from registry.ports import Files, Photo
 from tests.serving import Server, serving
+from timmscope import testing
+from timmscope.registry.declare.ports import Files, Photo
 
 from . import memory
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import timmscope
-from techniques.embedding_map import project
-from techniques.nearest_neighbors import in_rows, ranked
+from timmscope.techniques.activations.embedding_map import project
+from timmscope.techniques.activations.nearest_neighbors import in_rows, ranked
 
 ANIMALS = 398  # classes of ImageNet before this one are animals
 PERPLEXITY, SEEDS = 15.0, (0, 1, 2)

@@ -19,11 +19,9 @@ import torch
 from PIL import Image
 
 import timmscope
-from registry.photos import PhotoInput, decode
-from registry.runner import sample
-from techniques import sample_photos
-from techniques.feature_inversion import psnr
-from techniques.synthesis import (
+from timmscope.registry.photos.decoding import PhotoInput, decode
+from timmscope.registry.runs.runner import sample
+from timmscope.registry.synthesis import (
     Features,
     Fourier,
     Maco,
@@ -37,8 +35,10 @@ from techniques.synthesis import (
     to_tensor,
     transforms,
 )
-from techniques.synthesis.regularizers import total_variation
-from techniques.texture import RECIPE
+from timmscope.registry.synthesis.regularizers import total_variation
+from timmscope.techniques.embedded import sample_photos
+from timmscope.techniques.synthesis.feature_inversion import psnr
+from timmscope.techniques.synthesis.texture import RECIPE
 
 LITE0 = "tf_efficientnet_lite0"
 CLASSES = ("koala", "flamingo", "beach wagon")

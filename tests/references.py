@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
-from techniques.efficientnet_lite import _weights
+from timmscope.techniques.embedded.efficientnet_lite import _weights
 
 CHELSEA = Path(skimage.__file__).parent / "data" / "chelsea.png"
 EMBEDDED = "tf_efficientnet_lite0"

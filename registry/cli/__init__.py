@@ -6,7 +6,6 @@ line, 130 interrupted.
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -15,10 +14,11 @@ from typing import Any
 
 import click
 
-from .. import __version__
-from ..errors import InvalidInput, MissingExtra, TimmscopeError
-from ..plugins import plugins
-from ..technique import FAMILIES, Technique
+from timmscope import __version__
+
+from ..base.errors import InvalidInput, MissingExtra, TimmscopeError
+from ..declare.technique import FAMILIES, Technique
+from ..plugins.discovery import plugins
 from . import describe
 from .execute import Runs
 from .options import technique_names
@@ -135,8 +135,9 @@ def serve(host: str | None, port: int | None) -> None:
     for name, value in (("GRADIO_SERVER_NAME", host), ("GRADIO_SERVER_PORT", port)):
         if value is not None:
             os.environ[name] = str(value)
-    package = __package__.rpartition("registry")[0]  # "timmscope." when installed, nothing in a checkout
-    importlib.import_module(f"{package}app").main()
+    from timmscope.app import main
+
+    main()
 
 
 cli.add_command(Runs("run"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from ..technique import Parameter, Technique
+from ..declare.technique import Parameter, Technique
 
 WIDTH = 100
 

@@ -14,11 +14,11 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import InvalidInput, ModelUnavailable, TimmscopeError
-from ..names import distinct, on_disk, readable
-from ..plugins import plugins
-from ..ports import Files, Photo
-from ..technique import Parameter, Technique
+from ..base.errors import InvalidInput, ModelUnavailable, TimmscopeError
+from ..base.names import distinct, on_disk, readable
+from ..declare.ports import Files, Photo
+from ..declare.technique import Parameter, Technique
+from ..plugins.discovery import plugins
 from .options import option, options
 
 QUIET = click.Option(["quiet", "--quiet", "-q"], is_flag=True, help="No progress and no notes; errors remain.")
@@ -72,7 +72,7 @@ def technique_command(technique: Technique) -> click.Command:
     """The command that runs a technique."""
 
     def call(out: Path, quiet: bool, **values: Any) -> None:
-        from .. import stream
+        from timmscope import stream
 
         inputs = {name: value for name, value in values.items() if value is not None}
         main = technique.photo
@@ -99,7 +99,7 @@ def recipe_command(path: str) -> click.Command:
             raise click.UsageError(f"There is no file {path!r}.")
         import torch
 
-        from ..recipes import Again, load
+        from ..runs.recipes import Again, load
 
         threads = load(path).get("threads")
         if isinstance(threads, int) and threads > 0:
@@ -140,8 +140,9 @@ def batch(technique: Technique, main: Parameter, inputs: dict[str, Any], out: Pa
     """
     from tqdm import tqdm
 
-    from .. import stream
-    from ..photo_sources import SUFFIXES
+    from timmscope import stream
+
+    from ..photo_sets.sources import SUFFIXES
 
     entries = sorted(path for path in Path(inputs[main.name]).iterdir() if not path.name.startswith("."))
     photos = [path for path in entries if path.suffix.lower() in SUFFIXES and path.is_file()]
@@ -202,8 +203,9 @@ def execute(technique: Technique, steps: Iterator[Any], out: Path, title: str, q
     """
     from tqdm import tqdm
 
-    from .. import Result
-    from ..saving import refuse_taken
+    from timmscope import Result
+
+    from ..results.saving import refuse_taken
 
     refuse_taken(out, technique)  # before the time of a run is spent
     result: Any = None

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from .. import ports
-from ..errors import InvalidInput, did_you_mean
-from ..plugins import plugins
-from ..technique import Parameter, Technique
+from ..base.errors import InvalidInput, did_you_mean
+from ..declare import ports
+from ..declare.technique import Parameter, Technique
+from ..plugins.discovery import plugins
 from .describe import flag, shown
 
 SAMPLE = "sample:"

@@ -21,10 +21,10 @@ def serve(style: Path) -> None:
     from fastapi.exceptions import RequestValidationError
     from starlette.middleware import Middleware
 
-    from ..incidents import attribute_output
-    from ..logs import start_logging
-    from ..memory import share_heaps
-    from ..settings import settings
+    from ..base.incidents import attribute_output
+    from ..base.logs import start_logging
+    from ..base.memory import share_heaps
+    from ..base.settings import settings
     from . import health
     from .page import HEAD, build, theme
     from .refusals import Refusals, refuse_address, refuse_body, refuse_name, refuse_parameters, refuse_path

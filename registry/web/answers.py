@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from ..errors import TechniqueFailed, TimmscopeError, shown
-from ..names import readable
+from ..base.errors import TechniqueFailed, TimmscopeError, shown
+from ..base.names import readable
 from .runs import new_request
 
 logger = logging.getLogger("timmscope.web")

@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from ..base.names import on_disk
 from ..cli.describe import flag
-from ..names import on_disk
-from ..ports import Photo
-from ..technique import FILES, Technique
+from ..declare.ports import Photo
+from ..declare.technique import FILES, Technique
 
 
 def given_values(technique: Technique, values: dict[str, Any]) -> dict[str, Any]:

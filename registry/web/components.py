@@ -15,15 +15,17 @@ import gradio as gr
 import pandas as pd
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from .. import catalogue, ports, render
-from ..errors import InvalidInput
-from ..photo_sources import set_names
-from ..photos import PhotoInput, decode, is_data_url
-from ..plugins import plugins
-from ..result import Result
-from ..settings import settings
-from ..technique import Parameter
-from ..values import Absent
+from ..base.errors import InvalidInput
+from ..base.settings import settings
+from ..declare import ports
+from ..declare.technique import Parameter
+from ..models import catalogue
+from ..photo_sets.sources import set_names
+from ..photos.decoding import PhotoInput, decode, is_data_url
+from ..pictures import render
+from ..pictures.values import Absent
+from ..plugins.discovery import plugins
+from ..results.result import Result
 from . import drawings
 from .temporary import cached
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from typing import Any
 
-from .. import incidents, loading
-from ..plugins import plugins
-from ..result import Preview, Result
-from ..runner import execute, validate
-from ..settings import settings
-from ..technique import MODEL, WEIGHTS, Technique
+from ..base import incidents
+from ..base.settings import settings
+from ..declare.technique import MODEL, WEIGHTS, Technique
+from ..models import loading
+from ..plugins.discovery import plugins
+from ..results.result import Preview, Result
+from ..runs.runner import execute, validate
 from .runs import Run
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as its package reads it

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from .. import render
-from ..values import Placed
+from ..pictures import render
+from ..pictures.values import Placed
 
 HERE = Path(__file__).parent
 REDUCED = 1200  # longest side of the copy of a large picture on the page, in pixels

@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from ..result import Result
-from ..technique import Technique
+from ..declare.technique import Technique
+from ..results.result import Result
 from .answers import answered
 from .components import api_input, api_output, files, read, shown
 from .dispatch import stream

@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from .. import __version__, loading
+from timmscope import __version__
+
+from ..models import loading
 from . import runs
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from ..errors import InvalidInput
-from ..ports import Files, Number, Photo, Switch, Unit
-from ..technique import FILES, Parameter, Technique
+from ..base.errors import InvalidInput
+from ..declare.ports import Files, Number, Photo, Switch, Unit
+from ..declare.technique import FILES, Parameter, Technique
 from .calls import given_values
 
 

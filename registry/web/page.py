@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from .. import catalogue, loading
-from ..plugins import Plugins, plugins
-from ..ports import Photo, Target, Targets
-from ..settings import settings
-from ..technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
+from ..base.settings import settings
+from ..declare.ports import Photo, Target, Targets
+from ..declare.technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
+from ..models import catalogue, loading
+from ..plugins.discovery import Plugins, plugins
 from . import links, plugins_page
 from .answers import Page, answered
 from .components import photo_input, read_photo, unchecked

@@ -6,8 +6,9 @@ import html
 
 import gradio as gr
 
-from .. import __version__
-from ..plugins import PluginReport, Plugins
+from timmscope import __version__
+
+from ..plugins.discovery import PluginReport, Plugins
 
 COLUMNS = ("Plugin", "Version", "Brings", "State")
 

@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import InvalidInput, did_you_mean, shown
-from ..names import readable
-from ..plugins import plugins
+from ..base.errors import InvalidInput, did_you_mean, shown
+from ..base.names import readable
+from ..plugins.discovery import plugins
 from .answers import INTERNAL, MARKUP
 
 DIRECT = ("/gradio_api/run/", "/gradio_api/api/")  # calls that do not go through the queue

@@ -13,11 +13,11 @@ from typing import Any
 
 from gradio.context import LocalContext
 
-from .. import loading
-from ..errors import Abandoned, shown
-from ..logs import request_id
-from ..settings import settings
-from ..technique import Technique
+from ..base.errors import Abandoned, shown
+from ..base.logs import request_id
+from ..base.settings import settings
+from ..declare.technique import Technique
+from ..models import loading
 
 LIGHT, HEAVY = "light", "heavy"  # concurrency ids: a light run never waits for a heavy one
 logger = logging.getLogger("timmscope.runs")

@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from .. import render
-from ..photos import decode
-from ..plugins import plugins
-from ..runner import sample
+from ..photos.decoding import decode
+from ..pictures import render
+from ..plugins.discovery import plugins
+from ..runs.runner import sample
 from .temporary import cached
 
 FIRST = "chelsea"

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..ports import (
+from ..declare.ports import (
     Animation,
     Files,
     Gallery,
@@ -25,9 +25,9 @@ from ..ports import (
     Target,
     Targets,
 )
-from ..result import Preview, Result
-from ..technique import FIT, MODEL, WEIGHTS, Parameter, Technique
-from ..values import Captioned
+from ..declare.technique import FIT, MODEL, WEIGHTS, Parameter, Technique
+from ..pictures.values import Captioned
+from ..results.result import Preview, Result
 from . import calls, links
 from .answers import answered
 from .components import files, is_wall, notes, page_input, page_output, read, shown, status

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
-from ..errors import TimmscopeError
-from ..memory import return_memory
-from ..settings import settings
+from ..base.errors import TimmscopeError
+from ..base.memory import return_memory
+from ..base.settings import settings
 
 SWEEP_SECONDS = 15.0
 logger = logging.getLogger("timmscope.web")

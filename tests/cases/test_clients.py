@@ -14,10 +14,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from benchmarks import clients
-from registry.web.streams import PATIENCE
+from timmscope.registry.web.streams import PATIENCE
 
 from ..serving import Server, serving
-from ..test_web_runs import DEADLINE, LONG, idle, lines, until
+from ..web.test_runs import DEADLINE, LONG, idle, lines, until
 
 SOON = 0.5  # seconds in which what waits for nothing is answered
 

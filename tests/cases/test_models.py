@@ -20,10 +20,10 @@ from timm.data import create_transform, resolve_data_config
 from torch.overrides import TorchFunctionMode
 
 import timmscope
-from registry import loading, testing
-from registry.loading import ModelCache
-from registry.plugins import plugins
-from timmscope import ModelSource
+from timmscope import ModelSource, testing
+from timmscope.registry.models import loading
+from timmscope.registry.models.loading import ModelCache
+from timmscope.registry.plugins.discovery import plugins
 
 from ..references import CHELSEA, assert_close
 from ..toys import Tiny, source

@@ -17,14 +17,15 @@ from timm.data import create_transform, resolve_data_config
 from torch import nn
 
 import timmscope
-from registry import index as indexing
-from registry import rounding, testing
-from registry.index_store import Store
-from registry.loading import lend
-from techniques.embedding_map import project
-from techniques.nearest_neighbors import ranked
-from techniques.occlusion import occlusion
-from techniques.saliency_segmentation import cut
+from timmscope import testing
+from timmscope.registry.base import rounding
+from timmscope.registry.models.loading import lend
+from timmscope.registry.photo_sets import index as indexing
+from timmscope.registry.photo_sets.index_store import Store
+from timmscope.techniques.activations.embedding_map import project
+from timmscope.techniques.activations.nearest_neighbors import ranked
+from timmscope.techniques.activations.occlusion import occlusion
+from timmscope.techniques.gradients.saliency_segmentation import cut
 
 from ..references import EMBEDDED, assert_close, named, plain
 from ..toys import Tiny, source

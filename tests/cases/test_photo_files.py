@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from registry import photos
-from registry.photo_sources import SUFFIXES, uploaded
-from registry.ports import Photo
-from registry.runner import photo_input
 from timmscope import InvalidInput, decode
+from timmscope.registry.declare.ports import Photo
+from timmscope.registry.photo_sets.sources import SUFFIXES, uploaded
+from timmscope.registry.photos import decoding as photos
+from timmscope.registry.runs.runner import photo_input
 
 from .. import photo_files as made
 from ..photo_files import encoded, short

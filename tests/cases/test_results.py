@@ -23,22 +23,23 @@ from click.testing import CliRunner
 from PIL import Image
 
 import timmscope
-from registry import ports, testing
-from registry.cli import cli
-from registry.errors import DeclarationError
-from registry.names import readable
-from registry.photo_sources import uploaded
-from registry.ports import Curves, Gallery, Heatmap, Heatmaps, Picture, Points, Table
-from registry.result import Result
-from registry.saving import FolderTaken
-from registry.values import Captioned, Outputs, Placed
-from registry.web.answers import Page
+from timmscope import testing
+from timmscope.registry.base.errors import DeclarationError
+from timmscope.registry.base.names import readable
+from timmscope.registry.cli import cli
+from timmscope.registry.declare import ports
+from timmscope.registry.declare.ports import Curves, Gallery, Heatmap, Heatmaps, Picture, Points, Table
+from timmscope.registry.photo_sets.sources import uploaded
+from timmscope.registry.pictures.values import Captioned, Outputs, Placed
+from timmscope.registry.results.result import Result
+from timmscope.registry.results.saving import FolderTaken
+from timmscope.registry.web.answers import Page
 
+from ..photo_sets.test_sources import zipped
+from ..photos.test_sets import photo
 from ..references import CHELSEA
+from ..results.test_result import make
 from ..serving import ROOT, serving
-from ..test_photo_sets import photo
-from ..test_photo_sources import zipped
-from ..test_result import make
 
 TINY = {"model": "test_vit", "weights": "random"}
 OPTIONS = ["--model", "test_vit", "--weights", "random", "--samples", "1", "--quiet"]

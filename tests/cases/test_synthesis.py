@@ -18,11 +18,11 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
 import timmscope
-from registry.cli import cli
-from registry.plugins import plugins
-from techniques import synthesis
-from techniques.synthesis import optimizers, transforms
 from timmscope import Absent, Declined, InvalidInput, ModelUnavailable
+from timmscope.registry import synthesis
+from timmscope.registry.cli import cli
+from timmscope.registry.plugins.discovery import plugins
+from timmscope.registry.synthesis import optimizers, transforms
 
 from .. import toys
 from ..references import CHELSEA, EMBEDDED, plain
@@ -209,7 +209,7 @@ def test_a_model_that_there_is_not_is_refused_before_any_is_loaded_by_its_own_pa
     def lend(*_):
         raise AssertionError("a model is loaded")
 
-    monkeypatch.setattr("registry.loading.lend", lend)
+    monkeypatch.setattr("timmscope.registry.models.loading.lend", lend)
     photos = {p.name: CHELSEA for p in plugins().technique(technique).parameters if type(p.port) is timmscope.Photo}
     with pytest.raises(InvalidInput, match=f"^{parameter}: got 'resnet51', expected .*resnet50") as refused:
         next(timmscope.stream(technique, **photos, **{parameter: "resnet51"}))

@@ -1,0 +1,1 @@
+"""The declaration of a technique: a typed function, its input and output ports."""

@@ -1,0 +1,1 @@
+"""Where models come from: names, sources, the hub, and their cache on disk and in memory."""

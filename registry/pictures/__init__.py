@@ -1,0 +1,1 @@
+"""What people see: the values that techniques return, and arrays as pictures."""

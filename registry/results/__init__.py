@@ -1,0 +1,1 @@
+"""Results: pictures, raw arrays and recipe, on disk, in a notebook and as a figure."""

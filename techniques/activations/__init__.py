@@ -1,0 +1,1 @@
+"""Techniques that read what the network computes."""

@@ -1,0 +1,1 @@
+"""What is brought along: the embedded models, sample photos and photo set."""

@@ -1,0 +1,1 @@
+"""Techniques that differentiate a score to the pixels."""

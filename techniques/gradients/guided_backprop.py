@@ -1,0 +1,124 @@
+"""Guided backpropagation: the gradient of a neuron to the pixels, with only the positive parts passed on."""
+
+from typing import Annotated
+
+from timmscope import (
+    Choice,
+    ClassScore,
+    Heatmap,
+    InvalidInput,
+    Layer,
+    Outputs,
+    Photo,
+    PhotoInput,
+    Picture,
+    Position,
+    Switch,
+    Target,
+    Unit,
+    VisionModel,
+    hookimpl,
+    render,
+    technique,
+)
+
+
+@technique(
+    "Guided backprop",
+    family="Gradients",
+    outputs=[Heatmap("heatmap", "Magnitude"), Picture("overlay", "Gradient in colour (grey is zero)")],
+)
+def guided_backprop(
+    model: VisionModel,
+    image: Annotated[PhotoInput, Photo("Photo")],
+    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    unit: Annotated[int | None, Unit("Unit")] = None,
+    position: Annotated[tuple | None, Position("Position")] = None,
+    rule: Annotated[str, Choice("Rule", ("guided", "deconvnet", "gradient"))] = "guided",
+    open_top: Annotated[bool, Switch("Pass through saturation")] = False,
+    target: Annotated[int | None, Target("Class")] = None,
+) -> Outputs:
+    r"""Which strokes of the photo excite one neuron, or a whole class, with everything that inhibits left out.
+
+    What you see:
+        Sharp outlines in colour, on grey for zero: eyes, edges and textures that the neuron answers to. The second
+        picture is the magnitude, bright where the gradient is strong.
+
+    How it works:
+        The gradient of one neuron (a layer's unit at a position), or of the class score, goes back to the pixels. At
+        every activation $y = a(x)$ only positive gradients pass:
+        $$\frac{\partial f}{\partial x} = a'(x) \cdot \max\!\left(0, \frac{\partial f}{\partial y}\right)$$
+        The deconvnet rule leaves out $a'(x)$; the rule "gradient" is the plain gradient. For ReLU and ReLU6 this is
+        the published rule exactly; for GELU, SiLU and other smooth activations $a'$ is their own derivative.
+
+    How to read it:
+        It shows what in this photo the neuron looks at, sharply. It is partly an edge detector: the pictures change
+        little with the class, so compare with random weights. ReLU6 stops the gradient of saturated cells; "pass
+        through saturation" lets it through, which is no longer the exact rule, but cleaner.
+
+    Source:
+        Springenberg et al. 2015, "Striving for Simplicity"; Zeiler and Fergus 2014 (deconvnet); Adebayo et
+        al. 2018 (sanity check).
+
+    Args:
+        image: The photo to explain.
+        layer: Name of a layer; empty explains the class score instead of a neuron.
+        unit: Channel of the layer, by index; -1 for the one the photo excites most.
+        position: Row and column in the layer's output, such as "3, 5"; empty for the most excited place.
+        rule: guided, deconvnet or gradient.
+        open_top: Let the gradient pass where an activation saturates from above (ReLU6 at 6).
+        target: Class index or label text, when no layer is given; empty for the model's top prediction.
+
+    Raises:
+        Declined: The network has nothing to guide before this point, or the gradient is zero.
+        InvalidInput: The layer has no such unit or position.
+    """
+    from timmscope.gradients import guided_gradient
+
+    seen = model.see(image)
+    score = Neuron(model, layer, unit, position) if layer else ClassScore(model, target)
+    gradient = guided_gradient(model, score, seen.input, rule, open_top).cpu().numpy()
+    return Outputs(heatmap=abs(gradient).max(axis=0), overlay=render.gradient_picture(gradient)).note(
+        f"Explained: {score.label}."
+    )
+
+
+class Neuron:
+    """One unit of a layer at one position, as a function of an image batch of one.
+
+    Args:
+        model: The model.
+        layer: Name of the layer.
+        unit: Channel; None takes the one with the largest value.
+        position: (row, column); None takes the place with the largest value.
+
+    Attributes:
+        label: What was chosen, known after the call.
+    """
+
+    def __init__(self, model, layer: str, unit: int | None, position: tuple | None) -> None:
+        self.model, self.layer, self.unit, self.position = model, layer, unit, position
+        self.label = layer
+
+    def __call__(self, images):
+        with self.model.record(self.layer) as outputs:
+            self.model.module(images)
+        maps = self.model.maps(self.layer, outputs[self.layer])[0]
+        values = maps.detach()
+        channels, height, width = maps.shape
+        if self.unit is not None and self.unit >= channels:
+            raise InvalidInput("unit", self.unit, f"a channel of {self.layer}, 0 to {channels - 1}")
+        if self.position and not (self.position[0] < height and self.position[1] < width):
+            expected = f"row below {height} and column below {width} in {self.layer}"
+            raise InvalidInput("position", "{}, {}".format(*self.position), expected)
+        where = values if self.position is None else values[:, self.position[0], self.position[1], None, None]
+        unit = int(where.flatten(1).amax(1).argmax()) if self.unit is None else self.unit
+        row, column = self.position or divmod(int(values[unit].argmax()), width)
+        value = values[unit, row, column].item()
+        self.label = f"layer {self.layer}, unit {unit} at row {row}, column {column}, value {value:.3g}"
+        return maps[unit, row, column]
+
+
+@hookimpl
+def register_techniques(register):
+    register(guided_backprop)

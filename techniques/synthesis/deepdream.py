@@ -1,0 +1,161 @@
+"""DeepDream: whatever a layer sees in a photo, more of it."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from timmscope import (
+    Animation,
+    Curves,
+    InvalidInput,
+    Layer,
+    Number,
+    Outputs,
+    Photo,
+    PhotoInput,
+    Picture,
+    Unit,
+    VisionModel,
+    hookimpl,
+    technique,
+)
+
+RECIPE, DEPTH = ("blocks.4",), 0.7
+FRAMES = 40  # of the animation, at most
+SMALLEST = 32  # side of the smallest octave, in pixels
+
+
+@technique(
+    "DeepDream",
+    family="Synthesis",
+    gpu_seconds=lambda octaves, steps: 8 + octaves * steps / 20,
+    outputs=[Picture("image", "Dream"), Animation("animation", "How it came"), Curves("objective", "Objective")],
+)
+def deepdream(
+    model: VisionModel,
+    image: Annotated[PhotoInput, Photo("Photo", seen=False)],
+    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    unit: Annotated[int | None, Unit("Unit")] = None,
+    octaves: Annotated[int, Number("Octaves", 1, 8)] = 4,
+    octave_scale: Annotated[float, Number("Octave scale", 1.1, 2)] = 1.4,
+    steps: Annotated[int, Number("Steps an octave", 1, 200)] = 15,
+    jitter: Annotated[int, Number("Jitter", 0, 64)] = 16,
+    strength: Annotated[float, Number("Strength", 0.001, 0.1)] = 0.01,
+    size: Annotated[int, Number("Size", 32, 1024)] = 400,
+    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[Outputs]:
+    r"""Whatever a layer sees in a photo, more of it, until dogs look out of the clouds.
+
+    What you see:
+        The photo, with what the layer took it for drawn into it: lines and curls in early layers, fur, eyes and
+        animals in late ones. The animation shows how it came, from coarse to fine.
+
+    How it works:
+        Gradient ascent on the photo $I$ for the energy of the layer's features $f$, whatever they are:
+        $$I \leftarrow I + \alpha \, \frac{\tilde g}{\mathrm{std}(\tilde g)}, \qquad
+        g = \nabla_I \, \frac{1}{n} \sum_i f_i(I)^2$$
+        $\tilde g$ is $g$ in natural colours and with all frequencies equally strong (a Laplacian pyramid whose levels
+        have deviation 1). It is done at several sizes, octaves, from small to large, and the photo is shifted at random
+        (jitter) at every step, so that no grid is burnt in.
+
+    How to read it:
+        It shows what the layer has features for, not what it would decide. With one unit it shows what
+        that unit looks for.
+
+    Source:
+        Mordvintsev, Olah and Tyka 2015, "Inceptionism: Going Deeper into Neural Networks".
+
+    Args:
+        image: The photo to dream on.
+        layer: Name of a layer; empty for one at about two thirds of the depth.
+        unit: Channel of the layer, by index; -1 for all.
+        octaves: Sizes, 1 to 8.
+        octave_scale: Ratio of one size to the next, 1.1 to 2.
+        steps: Steps an octave, 1 to 200.
+        jitter: Largest random shift, 0 to 64 pixels.
+        strength: Step, 0.001 to 0.1, as a share of the range of a pixel.
+        size: Longer side of the picture, 32 to 1024 pixels.
+        seed: Seed of the shifts.
+
+    Raises:
+        Declined: The layer has neither a grid nor one value a unit, or there is no gradient.
+        InvalidInput: The layer has no such unit.
+    """
+    import numpy as np
+    import torch
+
+    from timmscope.synthesis import (
+        Features,
+        Network,
+        Pixels,
+        by_depth,
+        objectives,
+        optimize,
+        optimizers,
+        regularizers,
+        resized,
+        scaled,
+        to_tensor,
+        to_uint8,
+        transforms,
+    )
+
+    layer = layer or by_depth(model, RECIPE, (DEPTH,))[0]
+    photo = to_tensor(scaled(image.picture, size)).to(model.device)
+    sizes = octave_sizes(tuple(photo.shape[2:]), octaves, octave_scale)
+    shifted = transforms.jitter(jitter, torch.Generator().manual_seed(seed))
+    total, energies, detail = len(sizes) * steps, [], torch.zeros_like(photo)
+    frames, every = [to_uint8(photo)[0]], -(-total // FRAMES)
+
+    def picture(images):
+        return to_uint8(resized(images, sizes[-1]))[0]
+
+    def direction(gradient):
+        natural = regularizers.natural_colors(gradient)
+        return regularizers.unit_deviation(regularizers.laplacian_normalized(natural))
+
+    def dream(start):
+        """One octave."""
+        canvas, before = Pixels(start), len(energies)
+        features = Features(Network(model, tuple(start.shape[2:])), [layer], before_activation=True)
+
+        def loss(images):
+            seen = chosen(features(shifted(images))[layer], layer, unit)
+            # in front of its activation a value below zero means nothing
+            return {"-energy": -objectives.energy(seen.clamp(min=0) if layer in features.opened else seen)}
+
+        def after(done):
+            canvas.clamp()
+            if (before + done) % every == 0 or before + done == total:
+                frames.append(picture(canvas()))
+
+        return optimize(canvas, loss, optimizers.Descent(canvas.parameters, strength, direction), steps, after)
+
+    for octave, shape in enumerate(sizes):
+        for step in dream(resized(photo, shape) + resized(detail, shape)):
+            curve = energies + [-value for value in step.curves["-energy"]]
+            yield (
+                Outputs(image=picture(step.images), animation=np.stack(frames), objective={"energy": curve})
+                .at(len(curve), total)
+                .note(f"Layer {layer}, octave {octave + 1} of {len(sizes)}: energy {curve[-1]:.3g}.")
+            )
+        energies, detail = curve, step.images - resized(photo, shape)
+
+
+def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
+    """Height and width at each octave, the smallest first; those too small for a network are left out."""
+    sizes = [tuple(max(1, round(side * scale**-i)) for side in size) for i in range(octaves)]
+    return [size for i, size in enumerate(sizes) if i == 0 or min(size) >= SMALLEST][::-1]
+
+
+def chosen(features, layer: str, unit: int | None):
+    """The features of one unit, or of all."""
+    if unit is None:
+        return features
+    if unit >= features.shape[1]:
+        raise InvalidInput("unit", unit, f"a channel of {layer}, 0 to {features.shape[1] - 1}")
+    return features[:, unit : unit + 1]
+
+
+@hookimpl
+def register_techniques(register):
+    register(deepdream)

@@ -1,0 +1,191 @@
+"""Gradient ascent: the picture that a class, a unit or a neuron likes best."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from timmscope import (
+    Absent,
+    Captioned,
+    Choice,
+    Choices,
+    Curves,
+    Gallery,
+    InvalidInput,
+    Layer,
+    ModelName,
+    Number,
+    Outputs,
+    Picture,
+    Position,
+    Scores,
+    Target,
+    Unit,
+    VisionModel,
+    hookimpl,
+    technique,
+)
+
+REGULARIZERS = ("l2", "blur", "clip_pixels", "clip_gradients")
+WORKING = 160  # side of the crops that the network sees, in pixels
+SHOWPIECE = "koala"  # the class when none is given
+
+
+@technique(
+    "Gradient ascent",
+    family="Synthesis",
+    gpu_seconds=lambda steps, seeds: 8 + steps * (3 + seeds) / 100,
+    outputs=[
+        Picture("image", "Best picture"),
+        Scores("scores", "Scores"),
+        Scores("second_opinion", "Scores by a second model", optional=True),
+        Gallery("images", "All pictures, best first"),
+        Curves("objective", "Objective"),
+    ],
+)
+def gradient_ascent(
+    model: VisionModel,
+    target: Annotated[int | None, Target("Class")] = None,
+    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    unit: Annotated[int | None, Unit("Unit")] = None,
+    position: Annotated[tuple | None, Position("Position")] = None,
+    canvas: Annotated[str, Choice("Canvas", ("maco", "fourier", "pixels"))] = "maco",
+    regularizers: Annotated[Sequence[str], Choices("Regularizers of pixels", REGULARIZERS)] = REGULARIZERS,
+    facets: Annotated[int, Number("Facets", 1, 6)] = 1,
+    steps: Annotated[int, Number("Steps", 1, 2048)] = 256,
+    size: Annotated[int, Number("Size", 32, 512)] = 256,
+    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
+    seeds: Annotated[int, Number("Seeds at once", 1, 6)] = 1,
+    second_model: Annotated[str, ModelName("Second model")] = "tf_efficientnet_lite2",
+) -> Iterator[Outputs]:
+    r"""The picture that a class, a unit or a single neuron likes best, made from noise.
+
+    What you see:
+        What the network would like to see: for a class the parts that make it out, such as a koala's nose and ears;
+        for a unit of a layer its pattern, from stripes in early layers to eyes and wheels in late ones.
+
+    How it works:
+        Not the weights but the image $I$ is optimised, for an unnormalised class score, or a unit's mean before its
+        activation:
+        $$I^* = \arg\max_I \; S(I) - \lambda \lVert I \rVert_2^2$$
+        The canvas says how. "pixels" is the lecture's: steps along $g / \lVert g \rVert$ from a zero image, with the
+        norm above, a blur every fourth step, and small pixels and small gradients set to zero; $g$ is averaged over
+        several blurs. "fourier" optimises a spectrum in independent colours. "maco" optimises only the
+        spectrum's phase; its magnitude is that of photos. Of a class both see random crops with noise, of a unit slight
+        turns.
+
+    How to read it:
+        The model's own score says nothing, since any noise can be driven to 100 %: read the second model's. A picture
+        shows what is enough for the class, not all that the class can be; try several seeds or facets. The curve is of
+        what the network saw at each step, crops or turns at random; captions and scores are of the whole picture.
+        Loaded again as a photo it is cropped like any other: choose `fit` for the same scores.
+
+    Source:
+        Simonyan et al. 2013; Yosinski et al. 2015 (regularizers); Nguyen et al. 2016 (facets); Olah et al. 2017
+        (Fourier canvas); Fel et al. 2023, "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+        Constrained Optimization" (MACO).
+
+    Args:
+        target: Class index or label text, when no layer is given; empty for koala, or class 0 of a model without it.
+        layer: Name of a layer, to show a unit of it; empty to show a class.
+        unit: Channel of the layer, by index; -1 for the one the first noise excites most.
+        position: Row and column in the layer's output, such as "3, 5", for one neuron; empty for the whole channel.
+        canvas: maco (whole objects), fourier (rich patterns, best for units) or pixels (the lecture's).
+        regularizers: For the canvas pixels: any of l2, blur, clip_pixels, clip_gradients.
+        facets: 1 to 6; from 2 on each picture starts from the mean of a cluster of the sample crops that excite most.
+        steps: Changes of the picture, 1 to 2048.
+        size: Side of the picture, 32 to 512 pixels.
+        seed: Seed of the noise, the crops and the clusters.
+        seeds: Pictures from different noise, 1 to 6, best first; with facets, there is one a facet instead.
+        second_model: Name of a model for the second opinion; empty for none.
+
+    Raises:
+        Declined: There is no gradient, or the layer has neither a grid nor one value a unit.
+        InvalidInput: The layer has no such unit or position.
+    """
+    import torch
+
+    from timmscope.synthesis import Goal, Network
+
+    from ..embedded import sample_photos
+    from ..shared import facets as clusters
+    from ..shared import opinion
+
+    whole = bool(layer) or canvas == "pixels"  # else the network sees crops
+    count = facets if facets > 1 else seeds
+    network = Network(model, (size, size) if whole else (min(WORKING, *model.size),) * 2, count if whole else 2 * count)
+    target = None if layer else showpiece(model) if target is None else target
+    goal = Goal(network, layer, unit, position, target)
+    second = opinion.Second(second_model, model, "" if layer else goal.label)
+    photos, generator = sample_photos.photographs(), torch.Generator().manual_seed(seed)
+    start = clusters.facet_means(network, goal, photos, facets, size, seed) if facets > 1 else None
+    shape = (count, size, size)
+    for step in ascend(goal, canvas, shape, steps, generator, start, photos, regularizers):
+        curve = [-value for value in step.curves["-S"]]
+        outputs = Outputs(objective={"S": curve}).at(step.done, steps)
+        if not step.last:
+            outputs |= {"image": step.pictures[0], "images": Captioned(step.pictures, [goal.label] * len(step.images))}
+            yield outputs.note(f"{goal.label}: S = {curve[-1]:.3g}.", *second.notes)
+
+    own, others = opinion.scores(model, step.pictures, target), second.ask(step.pictures)
+    with torch.no_grad():
+        values = rank = goal(step.images).tolist()
+    if others and others[0].target is not None:
+        rank = [float(scores.values[scores.target]) for scores in others]
+    order = sorted(range(len(values)), key=lambda i: -rank[i])
+    best = order[0]
+    captions = [f"{goal.label}: S = {values[i]:.3g}" for i in order]
+    if rank is not values:
+        captions = [f"{text}; second model {rank[i]:.0%}" for text, i in zip(captions, order)]
+    outputs |= {
+        "image": step.pictures[best],
+        "scores": own[best],
+        "second_opinion": others[best] if others else Absent(second.why),
+        "images": Captioned(step.pictures[order], captions),
+    }
+    mean = "a mean of " if count > 1 else ""
+    outputs.note(
+        f"{goal.label}: S = {values[best]:.3g} for the whole picture, {mean}{curve[-1]:.3g} for what was seen last.",
+        opinion.loaded_again(model, "image.png", step.pictures[best]),
+    )
+    if goal.silent(step.images):
+        outputs.note(f"{goal.label} never fires: before its activation it stays below zero.")
+    yield outputs.note(*second.notes)
+
+
+def ascend(goal, canvas: str, shape, steps: int, generator, start=None, photos=(), regularizers=()):
+    """The steps of an optimisation that raises a goal.
+
+    Args:
+        goal: What to raise.
+        canvas: As for `gradient_ascent`; so are `regularizers`.
+        shape: Number of images, height and width.
+        steps: Changes of the images.
+        generator: Of the noise and the crops.
+        start: Images to start from, RGB from 0 to 1; None for noise.
+        photos: Whose spectrum's magnitude maco takes.
+    """
+    from timmscope.synthesis import optimize
+
+    from ..shared import ascent as recipes
+
+    how = {"network": goal.network, "photos": photos, "regularizers": regularizers}
+    recipe = recipes.RECIPES[canvas](start, shape, steps, generator, **how)
+    seen = recipes.views(canvas, bool(goal.layer), bool(goal.position), goal.network, generator)
+
+    def loss(images):
+        return {"-S": -goal(seen(images)).mean()}
+
+    return optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after, regularizers=recipe.regularizers)
+
+
+def showpiece(model: VisionModel) -> int:
+    """The class to show when none is given."""
+    try:
+        return model.labels.find(SHOWPIECE)
+    except InvalidInput:
+        return 0
+
+
+@hookimpl
+def register_techniques(register):
+    register(gradient_ascent)

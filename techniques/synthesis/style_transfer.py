@@ -1,0 +1,127 @@
+"""Style transfer: the content of one picture in the texture of another."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from timmscope import (
+    Choice,
+    Curves,
+    InvalidInput,
+    Number,
+    Outputs,
+    Photo,
+    PhotoInput,
+    Picture,
+    VisionModel,
+    hookimpl,
+    technique,
+)
+
+from .texture import DEPTHS, RECIPE
+
+CONTENT, CONTENT_DEPTH = ("blocks.3.0.bn1",), 0.6
+
+
+@technique(
+    "Style transfer",
+    family="Synthesis",
+    gpu_seconds=lambda steps: 8 + steps / 20,
+    outputs=[Picture("image", "Content in the style"), Curves("losses", "Losses")],
+)
+def style_transfer(
+    model: VisionModel,
+    content: Annotated[PhotoInput, Photo("Content", seen=False)],
+    style: Annotated[PhotoInput, Photo("Style", seen=False, sample="flower")],
+    content_weight: Annotated[float, Number("Content weight", 0, 10)] = 0.03,
+    style_weight: Annotated[float, Number("Style weight", 0, 10)] = 1,
+    tv: Annotated[float, Number("Total variation", 0, 10)] = 0,
+    start: Annotated[str, Choice("Start", ("content", "noise"))] = "content",
+    size: Annotated[int, Number("Size", 32, 768)] = 256,
+    steps: Annotated[int, Number("Steps", 1, 2000)] = 90,
+    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[Outputs]:
+    r"""One picture painted in the style of another.
+
+    What you see:
+        The things of the first picture, in the colours, strokes and patterns of the second.
+
+    How it works:
+        Feature inversion of one picture $c$ and texture synthesis of another $s$ at once:
+        $$\min_x \; \alpha \frac{\lVert \Phi(x) - \Phi(c) \rVert^2}{\lVert \Phi(c) \rVert^2}
+        + \frac{\beta}{L} \sum_l \frac{\lVert G^l(x) - G^l(s) \rVert^2}{\lVert G^l(s) \rVert^2} + \lambda R(x)$$
+        $\Phi$ are the features of one middle layer, $G^l$ the Gram matrices of five layers, and $R$ is the total
+        variation. It is solved on a Fourier canvas by L-BFGS, from the content or from noise.
+
+    How to read it:
+        Only the ratio of the weights counts: content 0.003 gives a strong style, 0.03 a balance, 0.3 a weak one. That
+        it works shows that content and style are apart in the network.
+
+    Source:
+        Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks".
+
+    Args:
+        content: The picture to paint; the result has its aspect.
+        style: The picture whose style is taken.
+        content_weight: Weight of the content's features, 0 to 10.
+        style_weight: Weight of the style's Gram matrices, 0 to 10.
+        tv: Weight of the total variation, 0 to 10: more is smoother.
+        start: content or noise.
+        size: Longer side of the result and of the style, 32 to 768 pixels.
+        steps: Evaluations of the objective after that of the start, 1 to 2000; the best picture is kept.
+        seed: Seed of the noise to start from.
+
+    Raises:
+        Declined: The model has no layer with a grid.
+        InvalidInput: The weights of content and style are both zero.
+    """
+    import torch
+
+    from timmscope.synthesis import (
+        Features,
+        Fourier,
+        Network,
+        by_depth,
+        objectives,
+        optimize,
+        optimizers,
+        regularizers,
+        scaled,
+        to_tensor,
+    )
+
+    if not content_weight and not style_weight:
+        raise InvalidInput("style_weight", style_weight, "more than 0 when the content's weight is 0")
+    (content_layer,), style_layers = by_depth(model, CONTENT, (CONTENT_DEPTH,)), by_depth(model, RECIPE, DEPTHS)
+
+    def features(image):
+        network = Network(model, tuple(image.shape[2:]))
+        return Features(network, dict.fromkeys([content_layer, *style_layers]))
+
+    photo, painting = (to_tensor(scaled(picture.picture, size)).to(model.device) for picture in (content, style))
+    see = features(photo)
+    with torch.no_grad():
+        things = see(photo)[content_layer]
+        grams = {layer: objectives.gram(values) for layer, values in features(painting)(painting).items()}
+    noise = torch.Generator().manual_seed(seed)
+    canvas = Fourier(photo if start == "content" else None, (1, *photo.shape[2:]), noise, model.device)
+
+    def loss(x):
+        seen = see(x)
+        strokes = sum(objectives.gram_distance(seen[layer], grams[layer]) for layer in style_layers) / len(style_layers)
+        return {
+            "content": content_weight * objectives.feature_distance(seen[content_layer], things),
+            "style": style_weight * strokes,
+            "total variation": tv * regularizers.total_variation(x),
+        }
+
+    optimizer = optimizers.lbfgs(canvas.parameters)
+    for step in optimize(canvas, loss, optimizer, steps, scale=optimizers.LBFGS_SCALE, must_move=False):
+        losses = ", ".join(f"{name} {curve[-1]:.2g}" for name, curve in step.curves.items())
+        yield (
+            Outputs(image=step.pictures[0], losses=step.curves).at(step.done, steps).note(f"Weighted losses: {losses}.")
+        )
+
+
+@hookimpl
+def register_techniques(register):
+    register(style_transfer)
