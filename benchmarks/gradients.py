@@ -18,7 +18,7 @@ import torch
 
 import timmscope
 from timmscope.registry.photos.decoding import decode
-from timmscope.registry.runs.runner import sample
+from timmscope.registry.runs.inputs import sample
 from timmscope.techniques.activations.occlusion import occlusion
 from timmscope.techniques.gradients.grad_cam import grad_cam
 from timmscope.techniques.gradients.saliency import saliency

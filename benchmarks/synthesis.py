@@ -20,7 +20,7 @@ from PIL import Image
 
 import timmscope
 from timmscope.registry.photos.decoding import PhotoInput, decode
-from timmscope.registry.runs.runner import sample
+from timmscope.registry.runs.inputs import sample
 from timmscope.registry.synthesis import (
     Features,
     Fourier,

@@ -30,6 +30,7 @@ from .registry.declare.ports import (
     Choice,
     Choices,
     Curves,
+    File,
     Gallery,
     Heatmap,
     Heatmaps,
@@ -42,6 +43,7 @@ from .registry.declare.ports import (
     Photo,
     Photos,
     Picture,
+    Point,
     Points,
     Position,
     Scores,
@@ -59,7 +61,15 @@ from .registry.photos.decoding import PhotoInput
 from .registry.photos.sets import PhotoList, PhotoSet, SetPhoto
 from .registry.pictures.values import Absent, Captioned, Drawn, Outputs, Placed, Shown
 from .registry.plugins.hookspecs import hookimpl
-from .registry.vision.vision_model import ClassScore, ClassScores, Seen, VisionModel, require_gradient
+from .registry.vision.vision_model import (
+    ClassScore,
+    ClassScores,
+    Explained,
+    Neuron,
+    Seen,
+    VisionModel,
+    require_gradient,
+)
 
 if TYPE_CHECKING:
     from . import gradients, synthesis, testing
@@ -70,9 +80,10 @@ if TYPE_CHECKING:
     from .registry.pictures import render
     from .registry.plugins.discovery import plugins
     from .registry.results.result import Preview, Result
+    from .registry.runs.inputs import sample
     from .registry.runs.lending import lend
     from .registry.runs.recipes import rerun
-    from .registry.runs.runner import run, sample, stream
+    from .registry.runs.runner import run, stream
     from .registry.vision.reading import LayerReader
     from .registry.vision.receptive_field import ReceptiveField
 
@@ -94,7 +105,7 @@ _LAZY = {
     "rerun": "registry.runs.recipes",
     "rounding": "registry.base.rounding",
     "run": "registry.runs.runner",
-    "sample": "registry.runs.runner",
+    "sample": "registry.runs.inputs",
     "settings": "registry.base.settings",
     "stream": "registry.runs.runner",
     "synthesis": "synthesis",
@@ -113,6 +124,8 @@ __all__ = [
     "DeclarationError",
     "Declined",
     "Drawn",
+    "Explained",
+    "File",
     "Gallery",
     "Heatmap",
     "Heatmaps",
@@ -128,6 +141,7 @@ __all__ = [
     "ModelNames",
     "ModelSource",
     "ModelUnavailable",
+    "Neuron",
     "Number",
     "OutOfTime",
     "Outputs",
@@ -138,6 +152,7 @@ __all__ = [
     "Photos",
     "Picture",
     "Placed",
+    "Point",
     "Points",
     "Position",
     "Preview",

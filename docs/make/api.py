@@ -15,8 +15,8 @@ from timmscope.registry.plugins import hookspecs
 # Modules by what their names are for; a name of another module comes last.
 CHAPTERS = {
     "Declare": ("declare.technique", "plugins.hookspecs", "models.source", "photos.sets"),
-    "Inputs of a technique": ("declare.ports.inputs",),
-    "Outputs of a technique": ("declare.ports.outputs",),
+    "Inputs of a technique": ("declare.ports.words", "declare.ports.of_model", "declare.ports.of_photos"),
+    "Outputs of a technique": ("declare.ports.pictured", "declare.ports.data"),
     "What it receives": (
         "vision.vision_model",
         "photos.decoding",
@@ -25,7 +25,15 @@ CHAPTERS = {
         "photo_sets.index",
     ),
     "What it returns": ("pictures.values",),
-    "Run": ("runs.runner", "runs.recipes", "results.result", "plugins.discovery", "base.settings", "runs.lending"),
+    "Run": (
+        "runs.runner",
+        "runs.inputs",
+        "runs.recipes",
+        "results.result",
+        "plugins.discovery",
+        "base.settings",
+        "runs.lending",
+    ),
     "Errors": ("base.errors",),
 }
 WITH_MEMBERS = ("What it receives", "Run")  # chapters that list what can be done with each class

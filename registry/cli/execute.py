@@ -16,7 +16,6 @@ from click.shell_completion import CompletionItem
 
 from ..base.errors import InvalidInput, ModelUnavailable, TimmscopeError
 from ..base.names import distinct, on_disk, readable
-from ..declare.ports import Files, Photo
 from ..declare.technique import Parameter, Technique
 from ..plugins.discovery import plugins
 from .options import option, options
@@ -125,7 +124,7 @@ def _photos(path: str) -> list[Parameter]:
         technique = plugins().techniques[json.loads(Path(path).read_text(encoding="utf-8"))["technique"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [parameter for parameter in technique.parameters if isinstance(parameter.port, (Photo, Files))]
+    return [parameter for parameter in technique.parameters if parameter.takes_files]
 
 
 def batch(technique: Technique, main: Parameter, inputs: dict[str, Any], out: Path, quiet: bool) -> None:

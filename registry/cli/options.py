@@ -10,25 +10,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..base.errors import InvalidInput, did_you_mean
-from ..declare import ports
+from ..declare.ports import SAMPLE, Number, Switch
 from ..declare.technique import Parameter, Technique
 from ..plugins.discovery import plugins
+from ..runs.inputs import Here
 from .describe import flag, shown
-
-SAMPLE = "sample:"
-SEVERAL = (ports.Targets, ports.Layers, ports.ModelNames, ports.Units, ports.Choices, ports.Files)
-METAVARS: tuple[tuple[type[ports.Input], str], ...] = (
-    (ports.Unit, "INTEGER"),
-    (ports.Units, "INTEGER"),
-    (ports.Photo, "PHOTO"),
-    (ports.Files, "PHOTO|ZIP"),
-    (ports.ModelName, "MODEL"),
-    (ports.Targets, "CLASS"),
-    (ports.Target, "CLASS"),
-    (ports.Layer, "LAYER"),
-    (ports.Layers, "LAYER"),
-    (ports.Position, "ROW,COLUMN"),
-)
 
 
 def options(technique: Technique) -> list[click.Parameter]:
@@ -46,20 +32,20 @@ def option(parameter: Parameter, main: bool = False) -> click.Option:
     name, port = parameter.name, parameter.port
     common: dict[str, Any] = {"required": parameter.required, "callback": _check(parameter, main)}
     text = parameter.help
-    if isinstance(port, ports.Number):
+    if isinstance(port, Number):
         text += f" Accepts {port.accepts}."
     if not parameter.required and parameter.default not in ("", (), []):
         text += f"  [default: {shown(parameter.default)}]"
-    if isinstance(port, ports.Switch):
+    if isinstance(port, Switch):
         return click.Option([name, f"{flag(name)}/{flag(name, False)}"], help=text, **common)
     if main:
         text += " A folder runs it on every photo there; sample:NAME is a sample photo."
     return click.Option(
         [name, flag(name)],
         help=text,
-        metavar=_metavar(port),
-        multiple=isinstance(port, SEVERAL),
-        shell_complete=_completion(port),
+        metavar=port.metavar,
+        multiple=port.several,
+        shell_complete=_completion(parameter),
         **common,
     )
 
@@ -70,27 +56,13 @@ def technique_names(ctx: click.Context, parameter: click.Parameter, incomplete: 
     return [CompletionItem(t.name, help=t.title) for t in found if t.name.startswith(incomplete)]
 
 
-def parse(port: ports.Input, text: Any) -> Any:
-    """The text of an option as the value its port takes; what cannot be read stays text, which the port refuses."""
-    if isinstance(port, SEVERAL):
-        separator = None if isinstance(port, ports.Files) else ";"
-        return [part.strip() for item in text for part in (item.split(separator) if separator else [item]) if part]
-    if isinstance(port, (ports.Number, ports.Unit)) and isinstance(text, str):
-        for kind in (int, float):
-            try:
-                return kind(text)
-            except ValueError:
-                continue
-    return text
-
-
 def _check(parameter: Parameter, main: bool) -> Any:
     def check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
         if value is None or value == ():
             return None
         try:
-            given = parse(parameter.port, value)
-            if isinstance(parameter.port, ports.Photo):
+            given = parameter.port.parse(value)
+            if parameter.takes_photo:
                 return photo(parameter.name, given, folder=main)
             return parameter.port.check(parameter.name, given)
         except InvalidInput as error:
@@ -117,27 +89,10 @@ def photo(name: str, value: str, folder: bool = False) -> str | Path:
     return Path(value)
 
 
-def _metavar(port: ports.Input) -> str:
-    if isinstance(port, ports.Number):
-        return "INTEGER" if port.whole else "NUMBER"
-    if isinstance(port, (ports.Choice, ports.Choices)):
-        return f"[{'|'.join(port.choices)}]"
-    return next((name for kind, name in METAVARS if isinstance(port, kind)), "TEXT")
-
-
-def _completion(port: ports.Input) -> Any:
-    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        words: list[str] = []
-        if isinstance(port, (ports.Photo, ports.Files)):
-            samples = [SAMPLE + name for name in plugins().samples] if isinstance(port, ports.Photo) else []
-            fitting = [CompletionItem(sample) for sample in samples if sample.startswith(incomplete)]
-            return [*fitting, CompletionItem(incomplete, type="file")]
-        if isinstance(port, (ports.Choice, ports.Choices)):
-            words = list(port.choices)
-        elif isinstance(port, ports.ModelName):
-            words = list(plugins().model_sources)  # timm's own names would need torch
-        elif isinstance(port, ports.Photos):
-            words = list(plugins().photo_sets)
-        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+def _completion(parameter: Parameter) -> Any:
+    def complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        words = parameter.port.completions(Here())
+        fitting = [CompletionItem(word) for word in words if word.startswith(incomplete)]
+        return [*fitting, CompletionItem(incomplete, type="file")] if parameter.takes_files else fitting
 
     return complete

@@ -16,7 +16,7 @@ from typing import Any
 from ..base.errors import DeclarationError, InvalidInput
 from ..base.names import on_disk
 from ..vision.vision_model import VisionModel
-from .ports import Choice, Files, Gallery, Heatmaps, Input, ModelName, Number, Output, Photo, Photos, Switch
+from .ports import Choice, Files, Input, ModelName, Number, Output, Photo, Switch
 
 FAMILIES = ("Activations", "Gradients", "Synthesis")
 RESERVED = {"arrays", "recipe", "api_name", "fn_index", "result_callbacks", "model", "weights", "fit", "files"}
@@ -32,6 +32,16 @@ class Parameter:
     port: Input
     default: Any = inspect.Parameter.empty
     help: str = ""
+
+    @property
+    def takes_photo(self) -> bool:
+        """Whether it is a photo."""
+        return isinstance(self.port, Photo)
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether it is a photo or photos that are brought along: paths on a command line, uploads on the web."""
+        return isinstance(self.port, (Photo, Files))
 
     @property
     def required(self) -> bool:
@@ -70,16 +80,19 @@ class Technique:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter of the API, in order: the technique's own, then those all techniques share."""
-        sees = any(isinstance(p.port, Photo) and p.port.seen for p in self.own_parameters)
-        searches = any(isinstance(p.port, Photos) for p in self.own_parameters)
-        shared = ((FIT,) if sees else ()) + ((FILES,) if searches else ())
-        shared += (MODEL, WEIGHTS) if self.uses_model else ()
-        return self.own_parameters + shared
+        wanted = {p.port.companion for p in self.own_parameters}
+        companions = tuple(companion for companion in (FIT, FILES) if companion.name in wanted)
+        return self.own_parameters + companions + ((MODEL, WEIGHTS) if self.uses_model else ())
 
     @property
     def photo(self) -> Parameter | None:
         """The first photo parameter, if there is one."""
-        return next((p for p in self.own_parameters if isinstance(p.port, Photo)), None)
+        return next(iter(self.photos), None)
+
+    @property
+    def photos(self) -> tuple[Parameter, ...]:
+        """The parameters that take a photo."""
+        return tuple(p for p in self.own_parameters if p.takes_photo)
 
     @property
     def heavy(self) -> bool:
@@ -204,12 +217,13 @@ def _check_outputs(name: str, outputs: Sequence[Output], parameters: set[str]) -
     if not outputs:
         raise DeclarationError(f"technique {name}: no outputs; write  outputs=[Picture('picture', 'Picture')]")
     seen: set[str] = set()  # as their files are called, where case makes no difference
-    several = {on_disk(port.name) for port in outputs if isinstance(port, (Gallery, Heatmaps))}
     for port in outputs:
         if not isinstance(port, Output):
             raise DeclarationError(
                 f"technique {name}: output {port!r} is no output port such as Picture('name', 'Label')"
             )
+    several = {on_disk(port.name) for port in outputs if port.several}
+    for port in outputs:
         file = on_disk(port.name)
         if not port.name.isidentifier() or file in RESERVED or file in seen:
             raise DeclarationError(f"technique {name}: output name {port.name!r} is taken, reserved or no identifier")

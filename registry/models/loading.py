@@ -26,7 +26,7 @@ from ..base.memory import free_memory, is_out_of_memory
 from ..base.settings import settings
 from ..base.torch_state import apart
 from ..vision.labels import Labels, labels_of
-from ..vision.layers import Layer, default_layer, list_layers, stages
+from ..vision.layers import LayerOutput, default_layer, list_layers, stages
 from ..vision.vision_model import VisionModel
 from . import hub
 from .catalogue import Entry, activation_bytes, count_bytes, count_parameters, find
@@ -56,7 +56,7 @@ class LoadedModel:
     activation_bytes: int = 0
     users: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _layers: tuple[dict[str, Layer], str | None] | None = None
+    _layers: tuple[dict[str, LayerOutput], str | None] | None = None
     _fingerprint: str = ""
 
     @property
@@ -65,14 +65,14 @@ class LoadedModel:
         tensors = itertools.chain(self.module.parameters(), self.module.buffers())
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    def layers(self) -> tuple[dict[str, Layer], str | None]:
+    def layers(self) -> tuple[dict[str, LayerOutput], str | None]:
         """The layers and the default layer, found at the first call by one run forward and backward."""
         with self._lock:
             if self._layers is None:
                 self._layers = apart(self._find_layers)
             return self._layers
 
-    def _find_layers(self) -> tuple[dict[str, Layer], str | None]:
+    def _find_layers(self) -> tuple[dict[str, LayerOutput], str | None]:
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, *self.config["input_size"], generator=generator)
         with self.pool.lend() as view:

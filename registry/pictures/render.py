@@ -13,8 +13,6 @@ import numpy as np
 from PIL import Image
 
 from ..base import rounding
-from ..declare.ports import Gallery, Heatmap, Output, Picture
-from .values import Captioned, Shown, plain
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -177,28 +175,6 @@ def sprite(pictures: Any) -> Image.Image:
     return Image.fromarray(rows[..., :3])
 
 
-def pictures(port: Output, value: Any) -> list[tuple[Image.Image, str]]:
-    """The pictures of one output with their captions; none for outputs that are no pictures.
-
-    Args:
-        port: The declared output.
-        value: What the technique returned for it.
-    """
-    if isinstance(value, Shown):
-        return [(Image.fromarray(np.asarray(plain(value.picture))), port.label)]
-    if isinstance(port, Heatmap):
-        items, captions = _items(value, port.label)
-        return [(Image.fromarray(_heat_picture(port, item)), caption) for item, caption in zip(items, captions)]
-    if isinstance(port, (Picture, Gallery)):
-        items, captions = _items(value, port.label)
-        return [(Image.fromarray(np.asarray(plain(i))), c) for i, c in zip(items, captions)]
-    return []
-
-
-def _heat_picture(port: Heatmap, item: Any) -> np.ndarray:
-    return np.asarray(plain(item.picture)) if isinstance(item, Shown) else colored(item, port.colors, port.signed)
-
-
 def png(picture: Image.Image) -> bytes:
     """A picture as a PNG file; lossless, and compressed lightly since most of a quick run would go into it."""
     buffer = io.BytesIO()
@@ -206,13 +182,9 @@ def png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def film(frames: Any, milliseconds: int = 80) -> bytes:
+def animation(frames: Any, milliseconds: int = 80) -> bytes:
     """Frames, uint8 [frames, height, width, 3], as a lossless animated WebP that goes round."""
     first, *rest = (Image.fromarray(frame) for frame in np.asarray(frames))
     buffer = io.BytesIO()
     first.save(buffer, "WEBP", save_all=True, append_images=rest, duration=milliseconds, loop=0, lossless=True)
     return buffer.getvalue()
-
-
-def _items(value: Any, label: str) -> tuple[Sequence[Any], list[str]]:
-    return (value.items, value.captions) if isinstance(value, Captioned) else ([value], [label])

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import TimmscopeError, shown
 from ..base.names import on_disk, readable
-from ..declare.ports import Animation, Photo, Points
 from ..declare.technique import Technique
-from ..pictures import render
 
 if TYPE_CHECKING:
     from .result import Result
@@ -63,10 +61,8 @@ def refuse_taken(folder: Path, technique: Technique) -> None:
         FolderTaken: It has files with names of this technique's results that belong to no former result.
     """
     outputs = "|".join(re.escape(on_disk(port.name)) for port in technique.outputs)
-    photos = "|".join(on_disk(p.name) for p in technique.own_parameters if isinstance(p.port, Photo))
-    names = re.compile(
-        rf"({outputs})(_\d+)?\.(png|webp|json)|{PHOTOS}/({photos})\.png|{re.escape(ARRAYS)}|{re.escape(RECIPE)}"
-    )
+    photos = "|".join(on_disk(p.name) for p in technique.photos)
+    names = re.compile(rf"({outputs})(_\d+)?\.\w+|{PHOTOS}/({photos})\.png|{re.escape(ARRAYS)}|{re.escape(RECIPE)}")
     former = {on_disk(name) for name in _former(folder)}
     there = (path.relative_to(folder).as_posix() for pattern in ("*", f"{PHOTOS}/*") for path in folder.glob(pattern))
     if taken := sorted(name for name in there if names.fullmatch(on_disk(name)) and on_disk(name) not in former):
@@ -85,12 +81,9 @@ def _written(result: Result, place: Path) -> Iterator[str]:
             picture.save(place / file)
             yield file
     for port in result.present:
-        if isinstance(port, Animation):
-            (place / f"{port.name}.webp").write_bytes(render.film(result.outputs[port.name]))
-            yield f"{port.name}.webp"
-        if isinstance(port, Points):
-            _write_json(place / f"{port.name}.json", result.outputs[port.name].records(), indent=1)
-            yield f"{port.name}.json"
+        for ending, data in port.files(result.outputs[port.name]):
+            (place / f"{port.name}.{ending}").write_bytes(data)
+            yield f"{port.name}.{ending}"
     for name, photo in result.photos.items():
         if not photo.name.startswith("sample:"):  # those are found by their name
             (place / PHOTOS).mkdir(exist_ok=True)
@@ -112,7 +105,7 @@ def _former(folder: Path) -> list[str]:
         names = json.loads((folder / FILES).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # there is none
         return []
-    ours = re.compile(rf"({PHOTOS}/)?\w+\.(png|webp|json|npz)")  # whatever the list says, nothing else is deleted
+    ours = re.compile(rf"({PHOTOS}/)?\w+\.\w+")  # whatever the list says, nothing else is deleted
     return [name for name in names if ours.fullmatch(str(name))] if isinstance(names, list) else []
 
 

@@ -15,7 +15,6 @@ from ..base.errors import InvalidInput
 from ..base.rounding import conditions
 from ..base.settings import settings
 from ..base.torch_state import apart
-from ..declare.ports import Layer, Layers, Target
 from ..declare.technique import Technique
 from ..models import loading
 from ..photo_sets.sources import UPLOADED
@@ -23,7 +22,10 @@ from ..photos.decoding import PhotoInput, decode
 from ..plugins.discovery import plugins
 from ..results.result import Preview, Result
 from ..results.saving import PHOTOS
-from .runner import Resolver, photo_input, run, stream, validate, versions
+from .call import RunCall
+from .inputs import photo_input, validate
+from .recording import versions
+from .runner import run, stream
 
 
 def rerun(recipe: Mapping[str, Any] | str | Path, /, **photos: Any) -> Result:
@@ -108,16 +110,14 @@ class Again:
         for parameter in self.technique.own_parameters:
             name = parameter.name
             then, now = recorded.get(name), resolved.get(name)
-            if isinstance(parameter.port, (Layer, Layers, Target)) and then is not None and then != now:
+            if parameter.port.pinned and then is not None and then != now:
                 self.inputs[name] = then
                 self.notes.append(f"{name}: {then}, as in the recipe; here it would be {now}.")
 
     def _resolved(self, given: dict[str, Any]) -> dict[str, Any]:
         """What the model's names and defaults are here."""
         with loading.lend(given["model"], given["weights"], plugins().model_sources) as model:
-            call = Resolver(self.technique, given, model)
-            _ = call.arguments
-            return call.resolved
+            return RunCall(self.technique, given, model).resolved
 
 
 def load(source: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:

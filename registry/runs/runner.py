@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
 import logging
-import os
-import platform
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..base import incidents
-from ..base.errors import Declined, InvalidInput, OutOfMemory, TechniqueFailed, TimmscopeError, did_you_mean
+from ..base.errors import OutOfMemory, TechniqueFailed, TimmscopeError
 from ..base.incidents import Incidents
 from ..base.memory import free_memory, is_out_of_memory
-from ..base.rounding import conditions
 from ..base.settings import settings
-from ..declare import ports
-from ..declare.technique import Parameter, Technique
-from ..models import catalogue, loading
-from ..photo_sets import sources as photo_sources
-from ..photos.decoding import PhotoInput, decode, is_data_url
+from ..declare.technique import Technique
+from ..models import loading
+from ..photos.decoding import PhotoInput
 from ..photos.sets import PhotoList
 from ..pictures.values import Absent, Outputs
 from ..plugins.discovery import plugins
 from ..results.result import BrokenOutput, Preview, Result, check_outputs, make_readable
-from ..vision.vision_model import VisionModel
+from .call import RunCall
 from .containment import contained
+from .inputs import validate
+from .recording import make_recipe
 
 logger = logging.getLogger("timmscope.runs")
-LIBRARIES = ("torch", "timm", "captum", "numpy", "pillow", "opencv-python-headless")
 
 
 def run(name: str | Technique, /, **inputs: Any) -> Result:
@@ -102,7 +95,7 @@ def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, No
         else contextlib.nullcontext()
     )
     with context as model:
-        call = Resolver(technique, given, model)
+        call = RunCall(technique, given, model)
         arguments = call.arguments
         yield None
         outputs = Outputs()
@@ -119,7 +112,7 @@ def _run(technique: Technique, given: dict[str, Any]) -> Generator[Any, None, No
                     raise
                 logger.warning("%s of %s: out of memory, once more in smaller batches", technique.name, model.name)
         _check(technique, outputs, complete=True)
-        recipe = make_recipe(technique, given, call, model)
+        recipe = make_recipe(technique, given, call)
     absent = [value.why for value in outputs.values() if isinstance(value, Absent)]
     left_out = [note for value in given.values() if isinstance(value, PhotoList) for note in value.notes]
     recipe["notes"] = list(dict.fromkeys([*call.notes, *outputs.notes, *absent, *left_out]))  # for those who get files
@@ -157,182 +150,3 @@ def _check(technique: Technique, outputs: Any, complete: bool) -> None:
     except BrokenOutput as error:
         incidents.report(str(error))
         raise
-
-
-def validate(technique: Technique, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Check every value by its port and fill in the defaults.
-
-    Returns:
-        A canonical value for each parameter of the technique, photos decoded and photo sets listed.
-
-    Raises:
-        InvalidInput: An unknown parameter, a missing one, a refused value, or a model that there is not.
-    """
-    parameters = {parameter.name: parameter for parameter in technique.parameters}
-    for name in inputs:
-        if name not in parameters:
-            expected = f"one of the parameters of {technique.name}: {', '.join(parameters)}"
-            raise InvalidInput("parameter", name, expected, did_you_mean(name, parameters))
-    given = {name: _validated(parameter, inputs) for name, parameter in parameters.items()}
-    for name, parameter in parameters.items():
-        if isinstance(parameter.port, (ports.ModelName, ports.ModelNames)):
-            _find_models(name, given[name])
-        elif isinstance(parameter.port, ports.Photos):
-            given[name] = photo_sources.resolve(given[name], given["files"], name)
-        elif isinstance(given[name], PhotoInput):
-            given[name] = replace(given[name], fit=given.get("fit", False))
-    return given
-
-
-def _validated(parameter: Parameter, inputs: dict[str, Any]) -> Any:
-    name, port = parameter.name, parameter.port
-    if name not in inputs:
-        if parameter.required:
-            raise InvalidInput(name, None, port.accepts or "a value")
-        return parameter.default
-    value = inputs[name]
-    return photo_input(name, value) if isinstance(port, ports.Photo) else port.check(name, value)
-
-
-def photo_input(name: str, value: Any) -> PhotoInput:
-    """The photo given for the parameter `name`, decoded.
-
-    Raises:
-        InvalidInput: No photo.
-    """
-    if isinstance(value, PhotoInput):
-        return value
-    if value is None:
-        raise InvalidInput(name, None, ports.Photo.accepts, "Upload a photo or choose an example.")
-    named = isinstance(value, (str, os.PathLike)) and not is_data_url(value)
-    label = str(value).rsplit("/", 1)[-1] if named else "photo"
-    if isinstance(value, str) and value.startswith("sample:"):
-        label, value = value, sample(value.removeprefix("sample:"), name)
-    return PhotoInput(decode(value, name, settings().max_pixels), label)
-
-
-def sample(name: str, parameter: str = "image") -> Any:
-    """The sample photo called `name`, as anything `decode` takes.
-
-    Raises:
-        InvalidInput: There is none; the text has the close matches.
-    """
-    samples = plugins().samples
-    if name not in samples:
-        raise InvalidInput(parameter, name, f"one of the samples {', '.join(samples)}", did_you_mean(name, samples))
-    return samples[name].load()
-
-
-@dataclass
-class Resolver:
-    """Turns checked values into the arguments of the technique: names are looked up in the model.
-
-    Args:
-        technique: The technique.
-        given: From `validate`.
-        model: The lent model, or None for a technique without one.
-    """
-
-    technique: Technique
-    given: dict[str, Any]
-    model: VisionModel | None
-    resolved: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @functools.cached_property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments by name. Raises `InvalidInput` for a name the model does not have."""
-        arguments: dict[str, Any] = {"model": self.model} if self.technique.uses_model else {}
-        for parameter in self.technique.own_parameters:
-            name, port, value = parameter.name, parameter.port, self.given[parameter.name]
-            if isinstance(port, ports.Targets):
-                value = [self.model.labels.find(text, name) for text in value if text]  # type: ignore[union-attr]
-            elif isinstance(port, ports.Target):
-                value = self.model.labels.find(value, name) if value else None  # type: ignore[union-attr]
-            elif isinstance(port, ports.Layers):
-                value = [self._layer(name, layer, False) for layer in value]
-            elif isinstance(port, ports.Layer):
-                value = self._layer(name, value, port.optional)
-            elif isinstance(port, ports.Unit):
-                value = None if value == -1 else value
-            elif isinstance(port, ports.Position):
-                value = tuple(int(part) for part in value.split(",")) if value else None
-            if not isinstance(value, PhotoInput) and value != self.given[name]:
-                self.resolved[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
-            arguments[name] = value
-        return arguments
-
-    def _layer(self, name: str, value: str, optional: bool) -> str:
-        assert self.model is not None
-        if value:
-            if value not in self.model.layers:
-                expected = (
-                    f"a layer of {self.model.name}, such as {self.model.default_layer or next(iter(self.model.layers))}"
-                )
-                raise InvalidInput(name, value, expected, did_you_mean(value, self.model.layers))
-            return value
-        if optional:
-            return ""
-        if not self.model.default_layer:
-            raise Declined(f"{self.model.name} has no layer with a spatial grid, which {self.technique.title} needs.")
-        self.notes.append(
-            f"Layer: {self.model.default_layer}, the last one with a spatial grid that reaches the score."
-        )
-        return self.model.default_layer
-
-
-def _find_models(parameter: str, given: str | list[str]) -> None:
-    """Refuse the name of a model that there is not, before anything is loaded or computed."""
-    for name in [given] if isinstance(given, str) else given:
-        try:
-            catalogue.find(name, plugins().model_sources)
-        except InvalidInput as error:
-            raise InvalidInput(parameter, error.given, error.expected, error.remedy) from None
-
-
-def make_recipe(
-    technique: Technique, given: dict[str, Any], call: Resolver, model: VisionModel | None
-) -> dict[str, Any]:
-    """Everything that reproduces the run, as JSON values."""
-    inputs = {name: _recorded(value) for name, value in given.items() if name != "files"}  # the set stands for them
-    report = plugins().report(technique.plugin)
-    recipe: dict[str, Any] = {
-        "technique": technique.name,
-        "plugin": {"name": technique.plugin, "version": report.version if report else "?"},
-        "inputs": inputs,
-        "resolved": call.resolved,
-        "libraries": versions(),
-    }
-    if model:
-        recipe |= {
-            "model": {"name": model.name, "weights": model.weights, "origin": model.origin},
-            **conditions(model.device),
-        }
-    return recipe
-
-
-def _recorded(value: Any) -> Any:
-    """An input as the recipe keeps it."""
-    if isinstance(value, PhotoInput):
-        size = {"width": value.picture.width, "height": value.picture.height}
-        return {"name": value.name, **size, "sha256": value.sha256}
-    if isinstance(value, PhotoList):
-        return {
-            "name": value.name,
-            "photos": len(value),
-            "skipped": len(value.skipped),
-            "identity": value.identity,
-        }
-    return value
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of what computes, by name."""
-    from timmscope import __version__  # a checkout is not installed, and has a version nevertheless
-
-    found = {"python": platform.python_version(), "timmscope": __version__}
-    for library in LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[library] = metadata.version(library)
-    return found

@@ -15,7 +15,7 @@ from .canvases import Fourier, Maco, Pixels, natural_magnitude
 from .goal import Goal
 from .images import resized, scaled, square, to_tensor, to_uint8
 from .loop import Step, optimize
-from .network import Features, Network, by_depth
+from .network import Features, Network
 
 __all__ = [
     "Features",
@@ -25,7 +25,6 @@ __all__ = [
     "Network",
     "Pixels",
     "Step",
-    "by_depth",
     "natural_magnitude",
     "objectives",
     "optimize",

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..base.errors import Declined
 from ..vision.reading import LayerReader
 from ..vision.vision_model import VisionModel
 from .images import resized
@@ -96,23 +95,3 @@ class Features(LayerReader):
         read = super().__call__
         tensors = self.network.in_batches(lambda inputs: tuple(read(inputs).values()), self.network.input(images))
         return dict(zip(self.layers, tensors))
-
-
-def by_depth(model: VisionModel, recipe: Sequence[str], depths: Sequence[float]) -> list[str]:
-    """The layers of a recipe where the model has them, else the ends of the stages at these depths.
-
-    Args:
-        model: The model.
-        recipe: Names of layers that are known to work.
-        depths: Depths between 0, the first stage, and 1, the last.
-
-    Raises:
-        Declined: No layer has a grid.
-    """
-    grids = [model.layers[name].grid for name in recipe if name in model.layers]
-    if len(grids) == len(recipe) and all(grid and grid.layout == "NCHW" for grid in grids):
-        return list(recipe)  # token models have the same names at other depths
-    stages = model.stages
-    if not stages:
-        raise Declined(f"{model.name} has no layer with a spatial grid.")
-    return list(dict.fromkeys(stages[round(depth * (len(stages) - 1))] for depth in depths))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..declare import ports
 from ..declare.technique import Parameter, Technique
 from ..results.result import Result
 
@@ -46,9 +45,9 @@ def smallest(
     small = SMALL | {"window": side // 5, "stride": side // 5} | SMALL_TOO.get(technique.name, {})
     inputs: dict[str, Any] = {"model": model, "weights": "random"} if technique.uses_model and model else {}
     for parameter in technique.parameters:
-        if isinstance(parameter.port, ports.Photo):
+        if parameter.takes_photo:
             inputs[parameter.name] = photo
-        elif isinstance(parameter.port, ports.Files):
+        elif parameter.takes_files:
             inputs[parameter.name] = list(photos)
         elif is_small(technique, parameter):
             inputs[parameter.name] = small[parameter.name]
@@ -83,12 +82,6 @@ def blanks(result: Result) -> list[str]:
     said = any("empty" in note for note in result.notes)
     found = []
     for port in result.present:
-        array = result.arrays[port.name]
-        if not isinstance(port, ports.Table) and not np.isfinite(array).all():  # an empty cell of a table is NaN
-            found.append(f"{port.name} is not finite")
-        elif isinstance(port, (ports.Heatmap, ports.Picture, ports.Gallery, ports.Animation)):
-            pictures = array[..., None] if isinstance(port, ports.Heatmap) else array  # [(n,) height, width, values]
-            blank = not np.ptp(pictures, axis=(-3, -2)).any()
-            if blank and not (said and isinstance(port, ports.Heatmap)):
-                found.append(f"{port.name} is blank")
+        if wrong := port.blank(result.arrays.get(port.name), said):
+            found.append(f"{port.name} {wrong}")
     return found

@@ -16,8 +16,7 @@ import torch
 
 from ..base.errors import Declined, InvalidInput
 from ..base.incidents import Incidents, running
-from ..declare import ports
-from ..declare.technique import SECTIONS, Parameter, Technique
+from ..declare.technique import SECTIONS, Technique
 from ..results.result import Preview, Result
 from ..runs.runner import stream
 from .report import Failure, Report, Skipped
@@ -59,11 +58,9 @@ class Trial:
         short = smallest(self.technique, photo, self.model, photos)
         for parameter in self.technique.own_parameters:
             name, port = parameter.name, parameter.port
-            if name in short and not isinstance(port, (ports.Photo, ports.Files)):
-                if isinstance(port, ports.Number):
-                    short[name] = min(max(short[name], port.minimum), port.maximum)
+            if name in short and not parameter.takes_files:
                 with contextlib.suppress(InvalidInput):
-                    short[name] = port.check(name, short[name])
+                    short[name] = port.check(name, port.nearest(short[name]))
                     continue
                 del short[name]
         return short | {name: value for name, value in self.given.items() if name in _names(self.technique)}
@@ -228,7 +225,7 @@ def _quiet(trial: Trial) -> None:
 
 def _refuses(trial: Trial) -> None:
     for parameter in trial.technique.parameters:
-        for value in bad_values(parameter):
+        for value in [object(), *parameter.port.bad_values()]:
             try:
                 with trial.watched():
                     next(iter(trial.steps(**{parameter.name: value})))
@@ -240,35 +237,3 @@ def _refuses(trial: Trial) -> None:
                     ) from None
             else:
                 raise Failure(f"{parameter.name}={value!r} is accepted, though it accepts {parameter.port.accepts}")
-
-
-def bad_values(parameter: Parameter) -> list[Any]:
-    """Values that a parameter must refuse."""
-    port = parameter.port
-    bad: list[Any] = [object()]
-    if isinstance(port, ports.Number):
-        bad += [port.minimum - 1, port.maximum + 1, float("nan"), "many", True, None]
-        bad += [port.minimum + 0.5] if port.whole else []
-    elif isinstance(port, (ports.Choice, ports.Choices)):
-        bad += ["no such choice", 3.5]
-    elif isinstance(port, ports.Switch):
-        bad += ["yes", 1, None]
-    elif isinstance(port, ports.Photo):
-        bad += [None, b"no photo"]
-    elif isinstance(port, ports.Unit):
-        bad += [-2, 0.5, "first"]
-    elif isinstance(port, ports.Units):
-        bad += [-1, 0.5, "first", [0] * (port.limit + 1)]
-    elif isinstance(port, ports.Position):
-        bad += ["3", "a, b"]
-    elif isinstance(port, (ports.Layer, ports.ModelName)):
-        bad += ["no such name"]
-    elif isinstance(port, ports.Layers):
-        bad += ["no such name", ["x"] * (port.limit + 1)]
-    elif isinstance(port, ports.Targets):
-        bad += ["no such class", ["1"] * (port.limit + 1)]
-    elif isinstance(port, ports.Target):
-        bad += ["no such class", 10**7]
-    elif isinstance(port, ports.Text):
-        bad += ["x" * 10_000]
-    return bad

@@ -19,7 +19,7 @@ NO_GRID = "has neither a spatial grid nor one value a unit"
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerOutput:
     """A named module with its output on one photo.
 
     Args:
@@ -33,6 +33,11 @@ class Layer:
     shape: tuple[int, ...]
     grid: Grid | None
     lacks: str = ""
+
+    @property
+    def channels(self) -> int:
+        """How many units it has; only of a layer that lacks nothing."""
+        return self.grid.channels if self.grid else self.shape[0]
 
     @property
     def title(self) -> str:
@@ -76,7 +81,7 @@ def recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
 def grid_probe(layer: nn.Module, grid: Grid) -> Iterator[nn.Module]:
     """Route a layer's output, as [n, channels, height, width], through a module that others may hook.
 
-    Layer attributions expect convolutional outputs; through the probe they see tokens and channels-last
+    LayerOutput attributions expect convolutional outputs; through the probe they see tokens and channels-last
     layers in that form.
     """
     probe = nn.Identity()
@@ -91,7 +96,7 @@ def grid_probe(layer: nn.Module, grid: Grid) -> Iterator[nn.Module]:
         handle.remove()
 
 
-def list_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
+def list_layers(model: nn.Module, example: Tensor) -> dict[str, LayerOutput]:
     """Every module that gives a tensor, in the order of execution, with its shape and grid.
 
     Args:
@@ -152,17 +157,17 @@ def _places(model: nn.Module, images: Tensor) -> dict[str, list[_Output]]:
     }
 
 
-def _layer(name: str, outputs: Sequence[_Output], size: tuple[int, int]) -> Layer:
+def _layer(name: str, outputs: Sequence[_Output], size: tuple[int, int]) -> LayerOutput:
     last = outputs[-1]
     shape = last.shape[1:] if last.shape and last.shape[0] == 1 else last.shape
     if last.lost:
-        return Layer(name, shape, None, "cannot be followed back to the photo")
+        return LayerOutput(name, shape, None, "cannot be followed back to the photo")
     if last.place is None or not last.place.mass.any():
-        return Layer(name, shape, None, "does not depend on the photo")
+        return LayerOutput(name, shape, None, "does not depend on the photo")
     # a module that runs at several sizes in one pass has no grid of its own
     grids = {find_grid(output.place, output.shape, size) for output in outputs if output.place is not None}
     grid = grids.pop() if len(grids) == 1 and len({output.shape for output in outputs}) == 1 else None
-    return Layer(name, shape, grid, "" if grid or (len(last.shape) == 2 and last.shape[0] == 1) else NO_GRID)
+    return LayerOutput(name, shape, grid, "" if grid or (len(last.shape) == 2 and last.shape[0] == 1) else NO_GRID)
 
 
 def _one_by_one(one: Sequence[_Output], two: Sequence[_Output], height: int) -> bool:
@@ -185,7 +190,7 @@ def named_stages(model: nn.Module) -> list[str]:
     return list(dict.fromkeys(entry["module"] for entry in info if isinstance(entry, dict) and "module" in entry))
 
 
-def stages(model: nn.Module, layers: Mapping[str, Layer]) -> list[str]:
+def stages(model: nn.Module, layers: Mapping[str, LayerOutput]) -> list[str]:
     """The ends of the model's stages, as timm names them, that have a grid; all layers with one if it names none.
 
     Where a stage gives several tensors at once, the last of its outermost layers that has a grid stands for it.
@@ -202,7 +207,7 @@ def stages(model: nn.Module, layers: Mapping[str, Layer]) -> list[str]:
     return ends or grids
 
 
-def default_layer(model: nn.Module, layers: Mapping[str, Layer], example: Tensor) -> str | None:
+def default_layer(model: nn.Module, layers: Mapping[str, LayerOutput], example: Tensor) -> str | None:
     """The last stage whose grid still reaches the class score and tells places apart.
 
     Where only the class token is read, the other tokens of the last block have no gradient at all, so the

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import Declined
+from ..base.errors import Declined, InvalidInput
 from ..photos.decoding import PhotoInput
 from ..pictures.values import Drawn
 
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from torch import Tensor, device, nn
 
     from .labels import Labels
-    from .layers import Grid, Layer
+    from .layers import Grid, LayerOutput
     from .receptive_field import Kind, ReceptiveField
+
+
+DEPRECATED = "ClassScore is deprecated: use  explained = model.explain(images, target)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,14 +117,14 @@ class VisionModel:
     config: Mapping[str, Any]
     classifies: bool
     device: device
-    find_layers: Callable[[], tuple[Mapping[str, Layer], str | None]]
+    find_layers: Callable[[], tuple[Mapping[str, LayerOutput], str | None]]
     find_fingerprint: Callable[[], str]
     activation_bytes: int = 0
     largest_batch: int = sys.maxsize
     granted: int = 0
 
     @property
-    def layers(self) -> Mapping[str, Layer]:
+    def layers(self) -> Mapping[str, LayerOutput]:
         """Its layers by name, in the order of execution."""
         return self.find_layers()[0]
 
@@ -140,6 +144,24 @@ class VisionModel:
         from .layers import stages
 
         return stages(self.module, self.layers)
+
+    def at_depths(self, known: Sequence[str], depths: Sequence[float]) -> list[str]:
+        """The ends of the stages at these depths, or layers that are known to work.
+
+        Args:
+            known: Names that are taken instead where the model has them all, on grids of channels: token models have
+                the same names at other depths.
+            depths: Between 0, the first stage, and 1, the last.
+
+        Raises:
+            Declined: No layer has a spatial grid.
+        """
+        grids = [self.layers[name].grid for name in known if name in self.layers]
+        if known and len(grids) == len(known) and all(grid and grid.layout == "NCHW" for grid in grids):
+            return list(known)
+        if not (stages := self.stages):
+            raise Declined(f"{self.name} has no layer with a spatial grid.")
+        return list(dict.fromkeys(stages[round(depth * (len(stages) - 1))] for depth in depths))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -252,7 +274,7 @@ class VisionModel:
         """
         return self.layer(layer).maps(output)
 
-    def layer(self, name: str) -> Layer:
+    def layer(self, name: str) -> LayerOutput:
         """The layer of that name, whose units have a spatial grid or one value each.
 
         Raises:
@@ -263,9 +285,66 @@ class VisionModel:
             raise self._without_grid(name, found.lacks)
         return found
 
+    def require_unit(self, layer: str, unit: int, parameter: str = "unit") -> None:
+        """Refuse a channel that a layer does not have.
+
+        Args:
+            layer: Name of the layer.
+            unit: Index of the channel.
+            parameter: Name of the parameter it was given for.
+
+        Raises:
+            Declined: As for `layer`.
+            InvalidInput: There is no such channel.
+        """
+        channels = self.layer(layer).channels
+        if unit >= channels:
+            raise InvalidInput(parameter, unit, f"a channel of {layer}, 0 to {channels - 1}")
+
+    def require_position(self, layer: str, position: tuple[int, int], parameter: str = "position") -> None:
+        """Refuse a place that a layer does not have: `position` is (row, column). Raises as `require_unit`."""
+        grid = self.layer(layer).grid
+        height, width = (grid.height, grid.width) if grid else (1, 1)
+        if not (position[0] < height and position[1] < width):
+            expected = f"row below {height} and column below {width} in {layer}"
+            raise InvalidInput(parameter, "{}, {}".format(*position), expected)
+
+    def explain(self, images: Tensor, target: int | None = None) -> Explained:
+        """The class whose score a run explains: `target`, else the top prediction of the first image.
+
+        Args:
+            images: Normalised pixels, [n, channels, height, width]. The scores are differentiable where they are.
+            target: Index of the class.
+        """
+        logits = self.logits(images)
+        found = int(logits[0].detach().argmax()) if target is None else target
+        return Explained(self, found, logits)
+
+    def neuron(self, images: Tensor, layer: str, unit: int | None, position: tuple[int, int] | None) -> Neuron:
+        """One unit of a layer at one place, where it is not given the one that is excited most.
+
+        Args:
+            images: Normalised pixels, [1, channels, height, width].
+            layer: Name of a layer whose units have a grid or one value each.
+            unit: Channel; None takes the one with the largest value.
+            position: (row, column); None takes the place with the largest value.
+
+        Raises:
+            Declined: As for `layer`.
+        """
+        import torch
+
+        with torch.no_grad(), self.record(layer) as outputs:
+            self.module(images)
+        values = self.maps(layer, outputs[layer])[0]
+        where = values if position is None else values[:, position[0], position[1], None, None]
+        unit = int(where.flatten(1).amax(1).argmax()) if unit is None else unit
+        row, column = position or divmod(int(values[unit].argmax()), values.shape[2])
+        return Neuron(self, layer, unit, row, column, values[unit, row, column].item())
+
     def _without_grid(self, layer: str, lacks: str) -> Declined:
         instead = f" One that has: {self.default_layer}." if self.default_layer else ""
-        return Declined(f"Layer {layer} of {self.name} {lacks}.{instead}")
+        return Declined(f"LayerOutput {layer} of {self.name} {lacks}.{instead}")
 
     def receptive_field(self, layer: str, kind: Kind | None = None) -> ReceptiveField:
         """Which pixels of the input the cells of a layer see; `kind` None takes what says most about the layer.
@@ -314,8 +393,73 @@ class VisionModel:
         return ClassScores(values.float().cpu().numpy(), self.labels, target)
 
 
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """The class that a run explains; calling it gives its unnormalised score S_c(I), [n], for a batch of images.
+
+    Args:
+        model: The model.
+        target: Index of the class.
+        logits: Scores of all classes for the images it was found with, [n, classes].
+    """
+
+    model: VisionModel
+    target: int
+    logits: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.model.logits(images)[:, self.target]
+
+    @property
+    def score(self) -> Tensor:
+        """S_c of the images it was found with, [n]: what calling it with them would compute once more."""
+        return self.logits[:, self.target]
+
+    @property
+    def scores(self) -> ClassScores:
+        """The scores of the first image."""
+        return self.model.scores(self.logits[0].detach(), self.target)
+
+    @property
+    def label(self) -> str:
+        """Name of the class."""
+        return self.model.labels[self.target]
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """One unit of a layer at one place; calling it gives its value for the first image of a batch.
+
+    Args:
+        model: The model.
+        layer: Name of the layer.
+        unit: Channel.
+        row: Row in the layer's grid.
+        column: Column in the layer's grid.
+        value: Its value on the image it was found with.
+    """
+
+    model: VisionModel
+    layer: str
+    unit: int
+    row: int
+    column: int
+    value: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        with self.model.record(self.layer) as outputs:
+            self.model.module(images)
+        return self.model.maps(self.layer, outputs[self.layer])[0, self.unit, self.row, self.column]
+
+    @property
+    def label(self) -> str:
+        """What it is, as a phrase."""
+        where = f"unit {self.unit} at row {self.row}, column {self.column}"
+        return f"layer {self.layer}, {where}, value {self.value:.3g}"
+
+
 class ClassScore:
-    """S_c(I), the unnormalised score of one class, as a function of a batch of images.
+    """S_c(I) of a class that is found on the first call. Deprecated since 0.2: use `VisionModel.explain`.
 
     Args:
         model: The model.
@@ -324,32 +468,35 @@ class ClassScore:
     Attributes:
         target: The class, known after the first call.
         logits: Scores of all classes for the first image of the last call, [classes].
+
+    Raises:
+        ValueError: Its scores or label are asked for before the first call.
     """
 
     def __init__(self, model: VisionModel, target: int | None) -> None:
+        warnings.warn(DEPRECATED, DeprecationWarning, stacklevel=2)
         self.model, self.target = model, target
         self.logits: Tensor | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
-        logits = self.model.logits(images)
-        self.logits = logits[0].detach()
-        if self.target is None:
-            self.target = int(self.logits.argmax())
-        return logits[:, self.target]
+        explained = self.model.explain(images, self.target)
+        self.target, self.logits = explained.target, explained.logits[0].detach()
+        return explained.score
+
+    def _known(self) -> Explained:
+        if self.logits is None or self.target is None:
+            raise ValueError("no image has been scored yet")
+        return Explained(self.model, self.target, self.logits[None])
 
     @property
     def scores(self) -> ClassScores:
         """The scores of the first image of the last call."""
-        if self.logits is None:
-            raise ValueError("no image has been scored yet")
-        return self.model.scores(self.logits, self.target)
+        return self._known().scores
 
     @property
     def label(self) -> str:
         """Name of the class."""
-        if self.target is None:
-            raise ValueError("no image has been scored yet")
-        return self.model.labels[self.target]
+        return self._known().label
 
 
 def require_gradient(gradient: Tensor, model: VisionModel) -> Tensor:

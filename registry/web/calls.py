@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from ..base.names import on_disk
 from ..cli.describe import flag
-from ..declare.ports import Photo
 from ..declare.technique import FILES, Technique
 
 
@@ -35,7 +34,7 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
         values: Values as the page sent them; photos as file records, or as names of files.
         url: Address of this server.
     """
-    photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
+    photos = {p.name for p in technique.photos}
     fetched, lines = [], []
     for name, value in given_values(technique, values).items():
         if name == FILES.name:
@@ -66,7 +65,7 @@ def python_call(technique: Technique, values: dict[str, Any], url: str) -> str:
 
 def curl_call(technique: Technique, values: dict[str, Any], url: str) -> str:
     """Two calls with curl: the first starts the run, the second waits for its result. Files are uploaded before."""
-    photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
+    photos = {p.name for p in technique.photos}
     body: dict[str, Any] = {}
     uploads: dict[str, str] = {}
     for name, value in given_values(technique, values).items():
@@ -92,7 +91,7 @@ def curl_call(technique: Technique, values: dict[str, Any], url: str) -> str:
 
 def cli_call(technique: Technique, values: dict[str, Any], url: str) -> str:
     """A call of `timmscope run` in a POSIX shell; photos are fetched from this server first."""
-    photos = {p.name for p in technique.parameters if isinstance(p.port, Photo)}
+    photos = {p.name for p in technique.photos}
     fetched, words = [], [f"timmscope run {technique.name}"]
     for name, value in given_values(technique, values).items():
         if name in photos and isinstance(value, str):

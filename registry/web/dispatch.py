@@ -19,7 +19,8 @@ from ..declare.technique import MODEL, WEIGHTS, Technique
 from ..models import loading
 from ..plugins.discovery import plugins
 from ..results.result import Preview, Result
-from ..runs.runner import execute, validate
+from ..runs.inputs import validate
+from ..runs.runner import execute
 from .runs import Run
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")  # as its package reads it

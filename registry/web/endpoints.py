@@ -11,8 +11,9 @@ import gradio as gr
 from ..declare.technique import Technique
 from ..results.result import Result
 from .answers import answered
-from .components import api_input, api_output, files, read, shown
 from .dispatch import stream
+from .inputs import api_input, read
+from .outputs import api_output, files, shown
 from .runs import noted, queued
 
 PREVIEW_SECONDS = 1.0  # between previews on an endpoint; each costs the encoding of its pictures

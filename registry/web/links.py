@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..base.errors import InvalidInput
-from ..declare.ports import Files, Number, Photo, Switch, Unit
 from ..declare.technique import FILES, Parameter, Technique
 from .calls import given_values
 
@@ -31,16 +30,12 @@ def query(technique: Technique, values: Mapping[str, Any]) -> str:
 
 def value_from(parameter: Parameter, params: Mapping[str, str]) -> Any:
     """The value a link gives to a parameter, or None when it gives none that the parameter accepts."""
-    if parameter.name not in params or isinstance(parameter.port, (Files, Photo)):
+    if parameter.name not in params or parameter.takes_files:
         return None
-    text: Any = params[parameter.name]
+    port = parameter.port
     try:
-        if isinstance(parameter.port, (Number, Unit)):
-            text = float(text)
-        elif isinstance(parameter.port, Switch):
-            text = {"true": True, "false": False}.get(text.lower(), text)
-        return parameter.port.check(parameter.name, text)
-    except (InvalidInput, ValueError):
+        return port.check(parameter.name, port.parse(params[parameter.name]))
+    except InvalidInput:
         return None  # a link is only a suggestion
 
 

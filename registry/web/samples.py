@@ -12,7 +12,7 @@ from PIL import Image
 from ..photos.decoding import decode
 from ..pictures import render
 from ..plugins.discovery import plugins
-from ..runs.runner import sample
+from ..runs.inputs import sample
 from .temporary import cached
 
 FIRST = "chelsea"

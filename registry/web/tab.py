@@ -10,34 +10,20 @@ from typing import Any
 
 import gradio as gr
 
-from ..declare.ports import (
-    Animation,
-    Files,
-    Gallery,
-    Heatmap,
-    Input,
-    Layer,
-    Layers,
-    Output,
-    Photo,
-    Photos,
-    Picture,
-    Target,
-    Targets,
-)
+from ..declare.ports import Input, Layer, Layers, Output, Photos, Point, Target, Targets
 from ..declare.technique import FIT, MODEL, WEIGHTS, Parameter, Technique
 from ..pictures.values import Captioned
 from ..results.result import Preview, Result
 from . import calls, links
 from .answers import answered
-from .components import files, is_wall, notes, page_input, page_output, read, shown, status
 from .dispatch import stream
+from .inputs import page_input, read, read_photo
+from .outputs import files, is_wall, notes, page_output, shown, status
 from .runs import Run, noted, queued, stop
 from .samples import Samples
 
 PREVIEW_SECONDS = 0.3
 IN_SIGHT = 5  # controls of a tab
-PICTURES = (Picture, Gallery, Heatmap, Animation)
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "$", "right": "$", "display": False},
@@ -117,7 +103,7 @@ class Tab:
     def _lay_out_controls(self) -> None:
         """The first controls in sight, the others folded away, so that the page stays short."""
         own = [p for p in self.technique.parameters if self.shared.control(self.technique, p) is None]
-        own.sort(key=lambda parameter: not isinstance(parameter.port, (Photo, Photos, Files)))
+        own.sort(key=lambda parameter: not (parameter.takes_files or isinstance(parameter.port, Photos)))
         for parameter in own[:IN_SIGHT]:
             self._control(parameter)
         if own[IN_SIGHT:]:
@@ -127,14 +113,14 @@ class Tab:
 
     def _control(self, parameter: Parameter) -> None:
         control = self.controls[parameter.name] = page_input(parameter)
-        if isinstance(parameter.port, Photo):
+        if parameter.takes_photo:
             self.shared.samples.buttons(control, f"{self.technique.name}-{parameter.name}")
 
     def _outputs(self) -> list[gr.components.Component]:
         """Pictures large in rows of two; what is no picture in a row below them."""
         placed = {}
-        pictures: list[Output] = [port for port in self.technique.outputs if isinstance(port, PICTURES)]
-        rest = [port for port in self.technique.outputs if not isinstance(port, PICTURES)]
+        pictures: list[Output] = [port for port in self.technique.outputs if port.pictures_first]
+        rest = [port for port in self.technique.outputs if not port.pictures_first]
         for row in [*(pictures[i : i + 2] for i in range(0, len(pictures), 2)), rest]:
             if row:
                 with gr.Row(equal_height=False):
@@ -189,6 +175,12 @@ class Tab:
                     queue=False,
                 )
                 events.append(pick.success(**how, api_name=f"page_{self.technique.name}_{port.name}"))
+        for parameter in self.technique.own_parameters:
+            if isinstance(parameter.port, Point) and parameter.port.photo in controls:
+                photo = controls[parameter.port.photo]
+                photo.select(  # type: ignore[attr-defined]  # an image
+                    _place, photo, controls[parameter.name], api_visibility="private", queue=False
+                )
         for event in events:
             event.success(None, [self.link], None, js="q => { history.replaceState(null, '', q); }")
         stopped = self.stop_button.click(None, None, None, cancels=events)
@@ -269,6 +261,16 @@ def _picker(name: str) -> Callable[..., Any]:
         return values[event.index] if known else gr.skip()
 
     return picked
+
+
+def _place(photo: Any, event: gr.SelectData) -> Any:
+    """The place of a click on a photo, as a `Point` takes it."""
+    with answered():
+        width, height = read_photo("photo", photo).picture.size
+        if not isinstance(event.index, (list, tuple)):  # anyone can send an event
+            return gr.skip()
+        x, y = event.index
+        return f"{(y + 0.5) / height:.4g}, {(x + 0.5) / width:.4g}"
 
 
 def address(request: gr.Request) -> str:

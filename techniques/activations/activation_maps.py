@@ -78,8 +78,6 @@ def activation_maps(
 
     grid, seen = model.grid(layer), model.see(image)
     maps = layer_output(model, layer, seen.input)
-    if unit is not None and unit >= len(maps):
-        raise InvalidInput("unit", unit, f"a channel of {layer}, 0 to {len(maps) - 1}")
     pages = -(-len(maps) // limit)
     if page > pages:
         raise InvalidInput("page", page, f"at most {pages}: {layer} has {len(maps)} units, {limit} a page")

@@ -19,8 +19,8 @@ from timmscope import (
     technique,
 )
 
-RICH = ["blocks.4.1.bn1"]  # of the embedded model's family; elsewhere a stage at DEPTH
-DEPTH = 2 / 3
+# Deep enough for parts of things, not yet whole classes: a layer of the embedded model's family, elsewhere a stage.
+RICH, DEPTH = ("blocks.4.1.bn1",), 2 / 3
 
 
 @technique(
@@ -35,7 +35,7 @@ DEPTH = 2 / 3
 def maximal_patches(
     model: VisionModel,
     photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
-    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    layer: Annotated[str, Layer("Layer", depth=DEPTH, known=RICH)] = "",
     units: Annotated[Sequence[int], Units("Units")] = (),
     per_unit: Annotated[int, Number("Patches a unit", 1, 32)] = 8,
     limit: Annotated[int, Number("Units, when none is given", 1, 32)] = 8,
@@ -84,7 +84,6 @@ def maximal_patches(
     """
     from ..shared.patches import Ranks, cut_all, described, indexed, window
 
-    given, layer = layer, layer or rich_layer(model)
     index = yield from indexed(model, photos, layer)
     ranks = Ranks(model, photos, layer, index)
     chosen, silent = ranks.choose(units, per_unit, limit)
@@ -97,18 +96,10 @@ def maximal_patches(
         Outputs(patches=Captioned(pictures, captions), ranking=rows)
         .at(len(photos), len(photos))
         .note(
-            "" if given else f"Layer: {layer}, at about two thirds of the depth.",
             *ranks.notes(silent, patches),
             described(model, size),
         )
     )
-
-
-def rich_layer(model) -> str:
-    """A layer whose units show something rich: deep enough for parts of things, not yet whole classes."""
-    from timmscope.synthesis import by_depth
-
-    return by_depth(model, RICH, [DEPTH])[0]
 
 
 @hookimpl

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from timmscope import (
     Choice,
-    ClassScore,
     Declined,
     Heatmap,
     InvalidInput,
@@ -80,13 +79,12 @@ def occlusion(
     if stride > window:
         raise InvalidInput("stride", stride, f"at most {window}, the window, so that every pixel is covered")
     seen = model.see(image)
-    score = ClassScore(model, target)
     cover = covering(model, image, fill)
     with torch.no_grad():
-        score(seen.input.repeat(BATCH, 1, 1, 1))
-    require_finite(model, score.logits)
-    amount = "probability" if model.classifies else "share of the features"
-    explained, probability = score.target, float(score.scores.values[score.target])
+        explained = model.explain(seen.input.repeat(BATCH, 1, 1, 1), target)
+    require_finite(model, explained.logits)
+    what, amount = model.labels.noun.title(), "probability" if model.classifies else "share of the features"
+    probability = float(explained.scores.values[explained.target])
 
     places = [slice(y, y + window) for y in starts(height, window, stride)]
     grid = [(rows, slice(x, x + window)) for rows in places for x in starts(width, window, stride)]
@@ -100,9 +98,9 @@ def occlusion(
         with torch.no_grad():
             logits = model.logits(covered)
         require_finite(model, logits)
-        alike = rounding.same(logits, score.logits)
+        alike = rounding.same(logits, explained.logits[0])
         for i, (rows, columns) in enumerate(batch):
-            total[rows, columns] += probability if alike[i] else model.scores(logits[i]).values[explained]
+            total[rows, columns] += probability if alike[i] else model.scores(logits[i]).values[explained.target]
             count[rows, columns] += 1
         done = first + len(batch)
         if done == len(grid) or done % max(every, BATCH) == 0:
@@ -118,7 +116,9 @@ def occlusion(
                     drop_map=Shown(probability - mean, seen.over(probability - mean, signed=True)),
                 )
                 .at(done, len(grid))
-                .note(f"{model.labels.noun.title()} explained: {score.label}, {amount} {probability:.3f} uncovered.")
+                .note(
+                    f"{model.labels.noun.title()} explained: {explained.label}, {amount} {probability:.3f} uncovered."
+                )
             )
 
 

@@ -7,7 +7,6 @@ from timmscope import (
     Captioned,
     Declined,
     Gallery,
-    InvalidInput,
     Layer,
     Number,
     Outputs,
@@ -23,7 +22,7 @@ from timmscope import (
     technique,
 )
 
-from .maximal_patches import rich_layer
+from .maximal_patches import DEPTH, RICH
 
 VIEWS = ("patches", "synthetic", "map", "guided")  # in the order of the page
 SIDE = 448  # of each view as shown, in pixels
@@ -41,7 +40,7 @@ def unit_sheet(
     model: VisionModel,
     image: Annotated[PhotoInput, Photo("Photo")],
     photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
-    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    layer: Annotated[str, Layer("Layer", depth=DEPTH, known=RICH)] = "",
     unit: Annotated[int | None, Unit("Unit")] = None,
     steps: Annotated[int, Number("Steps of the synthetic picture", 1, 1024)] = 96,
     seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
@@ -83,7 +82,6 @@ def unit_sheet(
     """
     from ..shared.patches import indexed
 
-    given, layer = layer, layer or rich_layer(model)
     sheet, total = Sheet(model, layer, unit, model.see(image)), len(photos) + steps
     sheet.add("map", sheet.map_on_photo)
     sheet.add("guided", sheet.guided)
@@ -99,8 +97,7 @@ def unit_sheet(
         sheet.missing["synthetic"] = str(declined)
     chosen = ", the one with the largest value on the photo" if unit is None else ""
     sheet.notes += [f"Left out, {view}: {reason}" for view, reason in sheet.missing.items()]
-    default = "" if given else f"Layer: {layer}, at about two thirds of the depth."
-    yield sheet.finished().at(total, total).note(default, f"{layer}, unit {sheet.unit}{chosen}.", *sheet.notes)
+    yield sheet.finished().at(total, total).note(f"{layer}, unit {sheet.unit}{chosen}.", *sheet.notes)
 
 
 class Sheet:
@@ -124,8 +121,6 @@ class Sheet:
             values = reader(seen.input)[layer][0].float().cpu().numpy()
         if not np.isfinite(values).all():
             raise Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has values that are not finite.")
-        if unit is not None and unit >= len(values):
-            raise InvalidInput("unit", unit, f"a channel of {layer}, 0 to {len(values) - 1}")
         self.model, self.layer, self.seen = model, layer, seen
         self.unit = int(values.max((1, 2)).argmax()) if unit is None else unit
         self.values, self.rectified = values[self.unit], bool(reader.opened)
@@ -166,10 +161,8 @@ class Sheet:
         """The strokes of the photo that excite the unit where it is most excited."""
         from timmscope.gradients import guided_gradient
 
-        from ..gradients.guided_backprop import Neuron
-
         place = divmod(int(self.values.argmax()), self.values.shape[1])
-        neuron = Neuron(self.model, self.layer, self.unit, place)
+        neuron = self.model.neuron(self.seen.input, self.layer, self.unit, place)
         gradient = guided_gradient(self.model, neuron, self.seen.input, "guided", open_top=True).cpu().numpy()
         return render.gradient_picture(gradient), f"Guided backprop: {neuron.label}"
 

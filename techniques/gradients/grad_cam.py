@@ -1,12 +1,13 @@
 """Grad-CAM: where in the photo the evidence for a class lies, class by class."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from timmscope import (
     Captioned,
-    ClassScore,
     Declined,
+    Explained,
     Gallery,
     Heatmaps,
     Layer,
@@ -71,26 +72,27 @@ def grad_cam(
         Declined: The layer has no spatial grid, or the class has no gradient there.
     """
     import numpy as np
+    import torch
 
     model.batch(1)
     seen = model.see(image)
-    score = ClassScore(model, targets[0] if targets else None)
-    maps, overlays, captions = [], [], []
-    for position in range(max(1, len(targets))):
-        score.target = targets[position] if targets else None
-        maps.append(class_activation(model, layer, score, seen.input))
-        captions.append(score.label)
-        overlays.append(_guided(model, score, seen, maps[-1]) if guided else seen.over(maps[-1]))
-    score.target = targets[0] if targets else score.target
+    with torch.no_grad():
+        first = model.explain(seen.input, targets[0] if targets else None)
+    classes = [replace(first, target=target) for target in targets] or [first]
+    captions = [explained.label for explained in classes]
+    maps = [class_activation(model, layer, explained, seen.input) for explained in classes]
+    overlays = [
+        _guided(model, explained, seen, heat) if guided else seen.over(heat) for explained, heat in zip(classes, maps)
+    ]
     empty = [label for label, heat in zip(captions, maps) if not heat.any()]
     return Outputs(
         heatmaps=Captioned(np.stack(maps), captions),
         overlay=Captioned(overlays, captions),
-        scores=score.scores,
+        scores=first.scores,
     ).note(*(f"Nothing in {layer} speaks for {label}: its map is empty." for label in empty))
 
 
-def class_activation(model, layer: str, score: ClassScore, image):
+def class_activation(model, layer: str, score: Explained, image):
     """L^c of one class on one image, float32 [height, width] of the input."""
     import torch.nn.functional as F
     from captum.attr import LayerGradCam
@@ -114,7 +116,7 @@ def class_activation(model, layer: str, score: ClassScore, image):
     return cam[0, 0].cpu().numpy()
 
 
-def _guided(model, score: ClassScore, seen, cam):
+def _guided(model, score: Explained, seen, cam):
     from timmscope.gradients import guided_gradient
 
     return render.gradient_picture(guided_gradient(model, score, seen.input, "guided").cpu().numpy() * cam)

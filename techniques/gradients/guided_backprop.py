@@ -4,9 +4,7 @@ from typing import Annotated
 
 from timmscope import (
     Choice,
-    ClassScore,
     Heatmap,
-    InvalidInput,
     Layer,
     Outputs,
     Photo,
@@ -76,47 +74,11 @@ def guided_backprop(
     from timmscope.gradients import guided_gradient
 
     seen = model.see(image)
-    score = Neuron(model, layer, unit, position) if layer else ClassScore(model, target)
+    score = model.neuron(seen.input, layer, unit, position) if layer else model.explain(seen.input, target)
     gradient = guided_gradient(model, score, seen.input, rule, open_top).cpu().numpy()
     return Outputs(heatmap=abs(gradient).max(axis=0), overlay=render.gradient_picture(gradient)).note(
         f"Explained: {score.label}."
     )
-
-
-class Neuron:
-    """One unit of a layer at one position, as a function of an image batch of one.
-
-    Args:
-        model: The model.
-        layer: Name of the layer.
-        unit: Channel; None takes the one with the largest value.
-        position: (row, column); None takes the place with the largest value.
-
-    Attributes:
-        label: What was chosen, known after the call.
-    """
-
-    def __init__(self, model, layer: str, unit: int | None, position: tuple | None) -> None:
-        self.model, self.layer, self.unit, self.position = model, layer, unit, position
-        self.label = layer
-
-    def __call__(self, images):
-        with self.model.record(self.layer) as outputs:
-            self.model.module(images)
-        maps = self.model.maps(self.layer, outputs[self.layer])[0]
-        values = maps.detach()
-        channels, height, width = maps.shape
-        if self.unit is not None and self.unit >= channels:
-            raise InvalidInput("unit", self.unit, f"a channel of {self.layer}, 0 to {channels - 1}")
-        if self.position and not (self.position[0] < height and self.position[1] < width):
-            expected = f"row below {height} and column below {width} in {self.layer}"
-            raise InvalidInput("position", "{}, {}".format(*self.position), expected)
-        where = values if self.position is None else values[:, self.position[0], self.position[1], None, None]
-        unit = int(where.flatten(1).amax(1).argmax()) if self.unit is None else self.unit
-        row, column = self.position or divmod(int(values[unit].argmax()), width)
-        value = values[unit, row, column].item()
-        self.label = f"layer {self.layer}, unit {unit} at row {row}, column {column}, value {value:.3g}"
-        return maps[unit, row, column]
 
 
 @hookimpl

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from timmscope import (
-    ClassScore,
     Heatmap,
     Number,
     Outputs,
@@ -25,33 +24,30 @@ BATCH = 8  # noisy copies a pass, at most
 def saliency_maps(
     model: VisionModel, image: PhotoInput, target: int | None, samples: int, noise: float, seed: int
 ) -> Iterator[tuple]:
-    """Yield (sum of the maps so far [height, width], copies done, what the network saw, its score)."""
+    """Yield (sum of the maps so far [height, width], copies done, what the network saw, what is explained)."""
     import torch
     from captum.attr import Saliency
 
     batch = model.batch(BATCH)
     seen = model.see(image)
-    score = ClassScore(model, target)
-    saliency = Saliency(score)
+    seen.input.requires_grad_(samples == 1)
+    explained = model.explain(seen.input, target)  # the clean photo decides the class and its scores
 
-    def maps(images):  # M_ij = max over RGB of |dS_c / dI_ij|
-        gradient = saliency.attribute(images.requires_grad_(), abs=True)
+    def maps(images, score):  # M_ij = max over RGB of |dS_c / dI_ij|
+        gradient = Saliency(score).attribute(images.requires_grad_(), abs=True)
         return require_gradient(gradient, model).amax(dim=1)
 
-    if samples == 1:
-        yield maps(seen.input)[0].cpu().numpy(), 1, seen, score.scores, score.label
+    if samples == 1:  # the score is there already
+        yield maps(seen.input, lambda _: explained.score)[0].cpu().numpy(), 1, seen, explained
         return
-    with torch.no_grad():
-        score(seen.input)  # the clean photo decides the class and its scores
-    scores, label = score.scores, score.label
     sigma = noise * (seen.input.amax() - seen.input.amin())
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros(seen.input.shape[-2:], device=model.device)
     for done in range(0, samples, batch):
         shape = (min(batch, samples - done), *seen.input.shape[1:])
         noisy = seen.input + sigma * torch.randn(shape, generator=generator).to(model.device)
-        total += maps(noisy.contiguous(memory_format=torch.channels_last)).sum(0)
-        yield total.cpu().numpy() / (done + shape[0]), done + shape[0], seen, scores, label
+        total += maps(noisy.contiguous(memory_format=torch.channels_last), explained).sum(0)
+        yield total.cpu().numpy() / (done + shape[0]), done + shape[0], seen, explained
 
 
 @technique(
@@ -97,9 +93,9 @@ def saliency(
     Raises:
         Declined: The gradient is zero everywhere, or not finite.
     """
-    for heat, done, seen, scores, label in saliency_maps(model, image, target, samples, noise, seed):
-        outputs = Outputs(heatmap=heat, overlay=seen.over(heat), scores=scores)
-        yield outputs.at(done, samples).note(f"{model.labels.noun.title()} explained: {label}.")
+    for heat, done, seen, explained in saliency_maps(model, image, target, samples, noise, seed):
+        outputs = Outputs(heatmap=heat, overlay=seen.over(heat), scores=explained.scores)
+        yield outputs.at(done, samples).note(f"{model.labels.noun.title()} explained: {explained.label}.")
 
 
 @hookimpl

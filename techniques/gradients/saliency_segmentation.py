@@ -70,7 +70,7 @@ def saliency_segmentation(
     import numpy as np
 
     require_contrast(model.see(image).pixels)
-    for heat, done, seen, _, label in saliency_maps(model, image, target, samples, 0.15, seed):
+    for heat, done, seen, explained in saliency_maps(model, image, target, samples, 0.15, seed):
         mask = cut(seen.pixels, heat, iterations, seed) if done == samples else None
         shown = np.ones(heat.shape, bool) if mask is None else mask
         cutout = np.where(shown[..., None], seen.pixels, 255).astype(np.uint8)
@@ -78,7 +78,7 @@ def saliency_segmentation(
         yield (
             Outputs(cutout=cutout, mask=preview)
             .at(done, samples)
-            .note(f"{model.labels.noun.title()} segmented: {label}.")
+            .note(f"{model.labels.noun.title()} segmented: {explained.label}.")
         )
 
 

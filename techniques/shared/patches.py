@@ -15,7 +15,6 @@ from PIL import Image
 from timmscope import (
     Declined,
     Index,
-    InvalidInput,
     LayerReader,
     Outputs,
     PhotoInput,
@@ -84,8 +83,6 @@ class Ranks:
     def choose(self, units: Sequence[int], per_unit: int, limit: int) -> tuple[list[int], list[int]]:
         """The units to show, and those left out since they never fire."""
         total = self.tops.shape[1]
-        if wrong := [unit for unit in units if unit >= total]:
-            raise InvalidInput("units", wrong[0], f"channels of {self.layer}, 0 to {total - 1}")
         fires = (self.tops > 0).sum(0) if self.rectified else (self.tops > float("-inf")).sum(0)
         chosen = [unit for unit in units if fires[unit]] if units else self._selective(fires, per_unit, limit)
         if not chosen:

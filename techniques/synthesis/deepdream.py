@@ -33,7 +33,7 @@ SMALLEST = 32  # side of the smallest octave, in pixels
 def deepdream(
     model: VisionModel,
     image: Annotated[PhotoInput, Photo("Photo", seen=False)],
-    layer: Annotated[str, Layer("Layer", optional=True)] = "",
+    layer: Annotated[str, Layer("Layer", depth=DEPTH, known=RECIPE)] = "",
     unit: Annotated[int | None, Unit("Unit")] = None,
     octaves: Annotated[int, Number("Octaves", 1, 8)] = 4,
     octave_scale: Annotated[float, Number("Octave scale", 1.1, 2)] = 1.4,
@@ -87,7 +87,6 @@ def deepdream(
         Features,
         Network,
         Pixels,
-        by_depth,
         objectives,
         optimize,
         optimizers,
@@ -99,7 +98,6 @@ def deepdream(
         transforms,
     )
 
-    layer = layer or by_depth(model, RECIPE, (DEPTH,))[0]
     photo = to_tensor(scaled(image.picture, size)).to(model.device)
     sizes = octave_sizes(tuple(photo.shape[2:]), octaves, octave_scale)
     shifted = transforms.jitter(jitter, torch.Generator().manual_seed(seed))

@@ -30,7 +30,7 @@ RECIPE, DEPTHS = ("blocks.0", "blocks.2", "blocks.4"), (0, 0.35, 0.7)
 def feature_inversion(
     model: VisionModel,
     image: Annotated[PhotoInput, Photo("Photo")],
-    layers: Annotated[Sequence[str], Layers("Layers")] = (),
+    layers: Annotated[Sequence[str], Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
     tv: Annotated[float, Number("Total variation", 0, 10)] = 1,
     beta: Annotated[float, Number("Beta", 1, 3)] = 2,
     steps: Annotated[int, Number("Steps", 1, 2000)] = 130,
@@ -70,9 +70,8 @@ def feature_inversion(
     import numpy as np
     import torch
 
-    from timmscope.synthesis import Features, Fourier, Network, by_depth, objectives, optimize, optimizers, regularizers
+    from timmscope.synthesis import Features, Fourier, Network, objectives, optimize, optimizers, regularizers
 
-    layers = list(dict.fromkeys(layers)) or by_depth(model, RECIPE, DEPTHS)
     seen, network = model.see(image), Network(model, model.size)
     photo = torch.from_numpy(seen.pixels).to(model.device).permute(2, 0, 1)[None] / 255
 

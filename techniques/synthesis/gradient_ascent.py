@@ -47,7 +47,7 @@ def gradient_ascent(
     target: Annotated[int | None, Target("Class")] = None,
     layer: Annotated[str, Layer("Layer", optional=True)] = "",
     unit: Annotated[int | None, Unit("Unit")] = None,
-    position: Annotated[tuple | None, Position("Position")] = None,
+    position: Annotated[tuple | None, Position("Position", resized=True)] = None,
     canvas: Annotated[str, Choice("Canvas", ("maco", "fourier", "pixels"))] = "maco",
     regularizers: Annotated[Sequence[str], Choices("Regularizers of pixels", REGULARIZERS)] = REGULARIZERS,
     facets: Annotated[int, Number("Facets", 1, 6)] = 1,

@@ -80,7 +80,6 @@ def style_transfer(
         Features,
         Fourier,
         Network,
-        by_depth,
         objectives,
         optimize,
         optimizers,
@@ -91,7 +90,7 @@ def style_transfer(
 
     if not content_weight and not style_weight:
         raise InvalidInput("style_weight", style_weight, "more than 0 when the content's weight is 0")
-    (content_layer,), style_layers = by_depth(model, CONTENT, (CONTENT_DEPTH,)), by_depth(model, RECIPE, DEPTHS)
+    (content_layer,), style_layers = model.at_depths(CONTENT, (CONTENT_DEPTH,)), model.at_depths(RECIPE, DEPTHS)
 
     def features(image):
         network = Network(model, tuple(image.shape[2:]))

@@ -19,7 +19,7 @@ SOURCE = 224  # side of the sample that the network sees, in pixels
 def texture(
     model: VisionModel,
     image: Annotated[PhotoInput, Photo("Texture", seen=False)],
-    layers: Annotated[Sequence[str], Layers("Layers")] = (),
+    layers: Annotated[Sequence[str], Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
     size: Annotated[int, Number("Size", 32, 768)] = 224,
     steps: Annotated[int, Number("Steps", 1, 2000)] = 170,
     seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
@@ -61,7 +61,6 @@ def texture(
         Features,
         Fourier,
         Network,
-        by_depth,
         objectives,
         optimize,
         optimizers,
@@ -69,7 +68,6 @@ def texture(
         to_tensor,
     )
 
-    layers = list(dict.fromkeys(layers)) or by_depth(model, RECIPE, DEPTHS)
     sample = to_tensor(square(image.picture, SOURCE)).to(model.device)
     with torch.no_grad():
         found = Features(Network(model, (SOURCE, SOURCE)), layers)(sample)

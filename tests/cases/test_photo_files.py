@@ -16,7 +16,7 @@ from timmscope import InvalidInput, decode
 from timmscope.registry.declare.ports import Photo
 from timmscope.registry.photo_sets.sources import SUFFIXES, uploaded
 from timmscope.registry.photos import decoding as photos
-from timmscope.registry.runs.runner import photo_input
+from timmscope.registry.runs.inputs import photo_input
 
 from .. import photo_files as made
 from ..photo_files import encoded, short

@@ -18,7 +18,6 @@ from PIL import Image
 
 import timmscope
 from timmscope.registry.cli import cli
-from timmscope.registry.cli.options import parse
 from timmscope.registry.declare.ports import Files, Number, Targets
 from timmscope.registry.declare.technique import FAMILIES
 
@@ -129,9 +128,9 @@ def test_lists_switches_dashes_and_underscores(tmp_path):
 
 def test_texts_are_read_as_their_ports_take_them():
     number = Number("N", 0, 2000)
-    assert [parse(number, text) for text in ("3", "1e3", "x")] == [3, 1000.0, "x"]
-    assert parse(Targets("T"), ("a; b", "c", "")) == ["a", "b", "c"]
-    assert parse(Files("F"), ("a; b.png", "c.png")) == ["a; b.png", "c.png"]
+    assert [number.parse(text) for text in ("3", "1e3", "x")] == [3, 1000.0, "x"]
+    assert Targets("T").parse(("a; b", "c", "")) == ["a", "b", "c"]
+    assert Files("F").parse(("a; b.png", "c.png")) == ["a; b.png", "c.png"]
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,11 @@ def test_a_region_may_reach_over_the_photo():
     assert overlay.shape == (320, 640, 3)
 
 
-def test_png_and_film_are_lossless():
+def test_png_and_animation_are_lossless():
     picture = RNG.integers(0, 256, (9, 7, 3), np.uint8)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(render.png(Image.fromarray(picture))))), picture)
     frames = RNG.integers(0, 256, (3, 9, 7, 3), np.uint8)
-    film = Image.open(io.BytesIO(render.film(frames)))
+    film = Image.open(io.BytesIO(render.animation(frames)))
     for i, frame in enumerate(frames):
         film.seek(i)
         assert np.array_equal(np.asarray(film.convert("RGB")), frame)

@@ -16,7 +16,7 @@ from timmscope.registry.base.errors import OutOfMemory
 from timmscope.registry.base.settings import Settings
 from timmscope.registry.plugins.discovery import plugins
 from timmscope.registry.results.result import BrokenOutput
-from timmscope.registry.runs import runner
+from timmscope.registry.runs import inputs, runner
 
 from ..references import CHELSEA
 
@@ -111,7 +111,7 @@ def test_a_photo_may_come_in_many_ways(tmp_path):
 
 
 def test_too_many_pixels_are_refused(monkeypatch):
-    monkeypatch.setattr(runner, "settings", lambda: Settings(max_pixels=1000))
+    monkeypatch.setattr(inputs, "settings", lambda: Settings(max_pixels=1000))
     with pytest.raises(InvalidInput, match="image: got '451 x 300 pixels', expected at most 1,000 pixels"):
         timmscope.run("photographed", image=CHELSEA)
 

@@ -8,7 +8,7 @@ import torch
 
 import timmscope
 from timmscope import testing
-from timmscope.registry.runs.runner import photo_input
+from timmscope.registry.runs.inputs import photo_input
 from timmscope.techniques.activations.unit_sheet import SIDE, VIEWS
 
 from ..references import CHELSEA

@@ -11,7 +11,8 @@ import pytest
 import timmscope
 from timmscope.registry.declare import ports
 from timmscope.registry.pictures.values import Absent
-from timmscope.registry.web.components import api_input, api_output, page_input, page_output, shown
+from timmscope.registry.web.inputs import api_input, page_input
+from timmscope.registry.web.outputs import api_output, page_output, shown
 
 from ..results.test_result import PORTS
 

@@ -1,57 +1,34 @@
 """Ports: the declared inputs and outputs of a technique.
 
-A port is a frozen record of type, label, bounds and help. It knows nothing of Gradio or torch, so that a
-plugin's declarations import anywhere.
+A port is a frozen record of type, label, bounds and help, with what its kind does on every face but the page. It knows
+nothing of Gradio and imports neither torch nor numpy before a value is there, so that a plugin's declarations import
+anywhere.
 """
 
-from .inputs import (
-    TEXT_LENGTH,
-    Choice,
-    Choices,
-    Files,
-    Input,
-    Layer,
-    Layers,
-    ModelName,
-    ModelNames,
-    Number,
-    Photo,
-    Photos,
-    Position,
-    Switch,
-    Target,
-    Targets,
-    Text,
-    Unit,
-    Units,
-)
-from .outputs import (
-    WALL,
-    Animation,
-    Curves,
-    Gallery,
-    Heatmap,
-    Heatmaps,
-    LayerMaps,
-    Output,
-    Picture,
-    Points,
-    Scores,
-    Table,
-)
+from .base import Call, Input, Known
+from .data import Curves, File, Points, Scores, Table
+from .of_model import Layer, Layers, ModelName, ModelNames, Position, Target, Targets, Unit, Units
+from .of_photos import SAMPLE, Files, Photo, Photos, Point
+from .output import Output, Unfit
+from .pictured import WALL, Animation, Gallery, Heatmap, Heatmaps, LayerMaps, Picture
+from .words import TEXT_LENGTH, Choice, Choices, Number, Several, Switch, Text
 
 __all__ = [
+    "SAMPLE",
     "TEXT_LENGTH",
     "WALL",
     "Animation",
+    "Call",
     "Choice",
     "Choices",
     "Curves",
+    "File",
     "Files",
     "Gallery",
     "Heatmap",
     "Heatmaps",
     "Input",
+    "Known",
     "Layer",
     "LayerMaps",
     "Layers",
@@ -62,14 +39,17 @@ __all__ = [
     "Photo",
     "Photos",
     "Picture",
+    "Point",
     "Points",
     "Position",
     "Scores",
+    "Several",
     "Switch",
     "Table",
     "Target",
     "Targets",
     "Text",
+    "Unfit",
     "Unit",
     "Units",
 ]
