@@ -44,9 +44,10 @@ def blocks(page: str) -> list[Block]:
 
 
 def pages() -> list[str]:
-    """Every page of the documentation, as paths in the repository."""
-    files = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [file.relative_to(ROOT).as_posix() for file in files]
+    """Every page that people read, the README first, as paths in the repository."""
+    others = [file for folder in (ROOT, ROOT / ".github") for file in sorted(folder.glob("*.md"))]
+    files = [ROOT / "README.md", *others, *sorted((ROOT / "docs").rglob("*.md"))]
+    return list(dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files))
 
 
 def prose(page: str) -> str:

@@ -30,6 +30,7 @@ from ..serving import ROOT, serving
 PAGES = pages()
 MADE = make_docs.pages()
 TECHNIQUES = {technique.name: technique for technique in make_docs.techniques()}
+TESTS = "-m pytest -n 3"  # what .ci/run has, too: test_project.py
 RUN_HERE = ("README.md", "docs/clients.md")
 RUN_TOO = ("docs/techniques/grad_cam.md",)  # the same functions made the calls of the others, which are read closely
 SLOW = ("docs/clients.md", *RUN_TOO)  # together they take a minute
@@ -204,12 +205,12 @@ def test_the_blocks_of_a_page_work(page, folder, server):
 def read_install(code: str) -> None:
     """An installation cannot be run without an index: what it names must be there, and what it ends in is run."""
     subprocess.run(["bash", "-n", "-c", code], check=True)
-    environment, install, last = code.strip().split(" && ")
+    environment, install, last = re.split(r" && |\n", code.strip())
     assert environment == "python3 -m venv .venv"
     requirements = ROOT / install.removeprefix(".venv/bin/pip install -q -r ")
     assert requirements.is_file()
     start = serving.__wrapped__.__defaults__[0]
-    assert last.removeprefix(".venv/bin/python ") in (" ".join(start[1:]), "-m pytest -n 3")
+    assert last.removeprefix(".venv/bin/python ") in (" ".join(start[1:]), TESTS)
 
 
 def test_pip_is_asked_for_extras_that_there_are():
