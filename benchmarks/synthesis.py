@@ -21,21 +21,23 @@ from PIL import Image
 import timmscope
 from timmscope.registry.photos.decoding import PhotoInput, decode
 from timmscope.registry.runs.inputs import sample
-from timmscope.registry.synthesis import (
+from timmscope.synthesis import (
+    LBFGS_SCALE,
     Features,
     Fourier,
     Maco,
     Network,
     Pixels,
+    gram,
+    lbfgs,
     natural_magnitude,
-    objectives,
     optimize,
-    optimizers,
+    regularizers,
+    relative_distance,
     square,
     to_tensor,
     transforms,
 )
-from timmscope.registry.synthesis.regularizers import total_variation
 from timmscope.techniques.embedded import sample_photos
 from timmscope.techniques.synthesis.feature_inversion import psnr
 from timmscope.techniques.synthesis.texture import RECIPE
@@ -94,12 +96,12 @@ def overheads(model) -> None:
 
     def distance(x):
         found = see(x)
-        return sum(objectives.gram_distance(found[layer], wanted[layer]) for layer in RECIPE) / len(RECIPE)
+        return sum(relative_distance(gram(found[layer]), wanted[layer]) for layer in RECIPE) / len(RECIPE)
 
     def texture():
         canvas = Fourier(None, (1, 224, 224), noise())
-        optimizer = optimizers.lbfgs(canvas.parameters)
-        return run(canvas, lambda x: {"gram": distance(x)}, optimizer, 24, scale=optimizers.LBFGS_SCALE)[1]
+        optimizer = lbfgs(canvas.parameters)
+        return run(canvas, lambda x: {"gram": distance(x)}, optimizer, 24, scale=LBFGS_SCALE)[1]
 
     overhead("texture, Fourier and L-BFGS: 224 px", torch.rand(1, 3, 224, 224), distance, texture)
 
@@ -108,15 +110,15 @@ def texture_sample(model, network):
     see = Features(network, RECIPE)
     with torch.no_grad():
         found = see(to_tensor(square(decode(sample("brick")), 224)))
-    return see, {layer: objectives.gram(values) for layer, values in found.items()}
+    return see, {layer: gram(values) for layer, values in found.items()}
 
 
 def against_pixels(title: str, size, loss, steps: int, quality) -> None:
     """Quality of the Fourier canvas with L-BFGS, and of pixels with Adam in the same number of seconds."""
     canvas = Fourier(None, (1, *size), noise())
-    optimizer = optimizers.lbfgs(canvas.parameters)
+    optimizer = lbfgs(canvas.parameters)
     start = time.perf_counter()
-    ours, _ = run(canvas, loss, optimizer, steps, scale=optimizers.LBFGS_SCALE)
+    ours, _ = run(canvas, loss, optimizer, steps, scale=LBFGS_SCALE)
     budget = time.perf_counter() - start
     pixels = Pixels((0.5 + 0.01 * torch.randn(1, 3, *size, generator=noise())).clamp(0, 1))
     start = time.perf_counter()
@@ -138,7 +140,7 @@ def comparisons(model) -> None:
 
     def texture(x):
         found = see(x)
-        return {layer: objectives.gram_distance(found[layer], wanted[layer]) / len(RECIPE) for layer in RECIPE}
+        return {layer: relative_distance(gram(found[layer]), wanted[layer]) / len(RECIPE) for layer in RECIPE}
 
     def last(moment):
         return f"{sum(curve[-1] for curve in moment.curves.values()):.5f}"
@@ -151,7 +153,7 @@ def comparisons(model) -> None:
             content = features(photo)[layer]
 
         def inversion(x, layer=layer, features=features, content=content):
-            return {"f": objectives.feature_distance(features(x)[layer], content), "tv": total_variation(x)}
+            return {"f": relative_distance(features(x)[layer], content), "tv": regularizers.total_variation(x)}
 
         def fidelity(moment):
             return f"{psnr((moment.images.clamp(0, 1) - photo).square().mean().item()):.1f} dB"

@@ -10,27 +10,57 @@
 and techniques differ only in what they put in. Import it inside functions: it loads torch.
 """
 
-from . import objectives, optimizers, projections, regularizers, transforms
-from .canvases import Fourier, Maco, Pixels, natural_magnitude
-from .goal import Goal
+from . import projections, regularizers, transforms
+from .canvases import Canvas, Fourier, Maco, Pixels, natural_magnitude
 from .images import resized, scaled, square, to_tensor, to_uint8
-from .loop import Step, optimize
+from .loop import Step, ascend, optimize
 from .network import Features, Network
+from .objectives import (
+    Answers,
+    Objective,
+    Score,
+    channel,
+    class_score,
+    direction,
+    energy,
+    feature_distance,
+    gram,
+    gram_distance,
+    neuron,
+    relative_distance,
+)
+from .optimizers import LBFGS_SCALE, Descent, lbfgs
+from .transforms import Transform
 
 __all__ = [
+    "LBFGS_SCALE",
+    "Answers",
+    "Canvas",
+    "Descent",
     "Features",
     "Fourier",
-    "Goal",
     "Maco",
     "Network",
+    "Objective",
     "Pixels",
+    "Score",
     "Step",
+    "Transform",
+    "ascend",
+    "channel",
+    "class_score",
+    "direction",
+    "energy",
+    "feature_distance",
+    "gram",
+    "gram_distance",
+    "lbfgs",
     "natural_magnitude",
-    "objectives",
+    "neuron",
     "optimize",
-    "optimizers",
     "projections",
     "regularizers",
+    "relative_distance",
     "resized",
     "scaled",
     "square",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -26,6 +26,15 @@ MARGIN = 1e-3  # a sigmoid reaches 0 and 1 only at infinity
 def mix(colors: Tensor, images: Tensor) -> Tensor:
     """Multiply the colour of every pixel with a 3 x 3 matrix."""
     return torch.einsum("rc,nchw->nrhw", colors.to(images.device), images)
+
+
+class Canvas(Protocol):
+    """What every canvas has."""
+
+    parameters: list[Tensor]
+
+    def __call__(self) -> Tensor:
+        """The images, RGB from 0 to 1, [n, 3, height, width]."""
 
 
 class Pixels:

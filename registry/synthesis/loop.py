@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import Declined
+from .canvases import Canvas
 from .images import to_uint8
 
 SECONDS = 1.0
@@ -50,7 +51,7 @@ class _Spent(Exception):
 
 
 def optimize(
-    canvas: Any,
+    canvas: Canvas,
     loss: Callable[[Tensor], Mapping[str, Tensor]],
     optimizer: torch.optim.Optimizer,
     steps: int,
@@ -58,7 +59,7 @@ def optimize(
     scale: float = 1.0,
     seconds: float = SECONDS,
     must_move: bool = True,
-    regularizers: Callable[[Tensor], Mapping[str, Tensor]] = lambda images: {},
+    regularizers: Callable[[Tensor], Mapping[str, Tensor]] | None = None,
 ) -> Iterator[Step]:
     """Minimise a loss over a canvas: x <- x - step(d loss(canvas(x)) / dx).
 
@@ -94,7 +95,7 @@ def optimize(
         with torch.set_grad_enabled(done < steps):
             seen = canvas()
             objective = loss(seen)
-            found = {**objective, **regularizers(seen)}
+            found = {**objective, **(regularizers(seen) if regularizers else {})}
             total = scale * sum(found.values())
         if float(total.detach()) < lowest:
             images, lowest = seen.detach(), float(total.detach())
@@ -123,6 +124,35 @@ def optimize(
         if done and (spent or time.monotonic() - shown >= seconds):
             shown = time.monotonic()
             yield Step(done, steps, {name: list(values) for name, values in curves.items()}, images)
+
+
+def ascend(
+    canvas: Canvas,
+    score: Callable[[Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    seen: Callable[[Tensor], Tensor] | None = None,
+    after: Callable[[int], None] | None = None,
+    regularizers: Callable[[Tensor], Mapping[str, Tensor]] | None = None,
+) -> Iterator[Step]:
+    """Raise a score of images: `optimize` with the loss -S, the mean over the images.
+
+    Args:
+        canvas: As for `optimize`; so are `optimizer`, `steps`, `after` and `regularizers`.
+        score: S(I), a value per image or one for all, such as `Objective.on` gives.
+        seen: A transform: what the network sees of the images.
+
+    Yields:
+        As `optimize`; the curve is called "-S".
+
+    Raises:
+        Declined: As for `optimize`.
+    """
+
+    def loss(images: Tensor) -> dict[str, Tensor]:
+        return {"-S": -score(seen(images) if seen else images).mean()}
+
+    return optimize(canvas, loss, optimizer, steps, after, regularizers=regularizers)
 
 
 def _require_gradient(objective: Any, parameters: Sequence[Tensor]) -> None:

@@ -116,9 +116,7 @@ def occlusion(
                     drop_map=Shown(probability - mean, seen.over(probability - mean, signed=True)),
                 )
                 .at(done, len(grid))
-                .note(
-                    f"{model.labels.noun.title()} explained: {explained.label}, {amount} {probability:.3f} uncovered."
-                )
+                .note(f"{what} explained: {explained.label}, {amount} {probability:.3f} uncovered.")
             )
 
 

@@ -181,15 +181,18 @@ class Sheet:
         """The picture that the unit likes, made from noise: yields it as it is, and the steps done."""
         import torch
 
-        from timmscope.synthesis import Goal, Network
+        from timmscope.synthesis import Network, ascend
 
-        from ..synthesis.gradient_ascent import ascend
+        from ..shared import ascent
 
-        network = Network(self.model, (CANVAS, CANVAS))
-        goal = Goal(network, self.layer, self.unit, None, 0)
-        for step in ascend(goal, "fourier", (1, CANVAS, CANVAS), steps, torch.Generator().manual_seed(seed)):
+        network, noise = Network(self.model, (CANVAS, CANVAS)), torch.Generator().manual_seed(seed)
+        made_for = ascent.unit_subject(network, self.layer, self.unit, None, lambda: torch.empty(0))
+        score = made_for.objective.on(network)
+        method = ascent.fourier(None, (1, CANVAS, CANVAS), noise, network)
+        seen = ascent.views("fourier", True, False, network, noise)
+        for step in ascend(method.canvas, score, method.optimizer, steps, seen):
             yield (step.pictures[0], f"Synthetic picture: S = {-step.curves['-S'][-1]:.3g}"), step.done
-        if goal.silent(step.images):
+        if made_for.silent(score, step.images):
             self.notes.append("The unit stays silent on the synthetic picture, too.")
 
 

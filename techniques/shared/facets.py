@@ -17,21 +17,22 @@ CROPS, KEPT, NEAREST = 24, 60, 8  # crops a photo, those that excite most, and t
 BATCH = 16
 
 
-def facet_means(
-    network: Network, value: Callable[[Tensor], Tensor], photos: Sequence[Image.Image], count: int, size: int, seed: int
-) -> Tensor:
-    """The means of clusters of those crops of the photos that excite most, [count, 3, size, size].
+def crops_of(photos: Sequence[Image.Image], size: int, seed: int, network: Network) -> Tensor:
+    """Random square crops of the photos, [n, 3, size, size], on the device of the network."""
+    crops = torch.cat([_crops(photo, size, np.random.default_rng((seed, i))) for i, photo in enumerate(photos)])
+    return crops.to(network.model.device)
+
+
+def facet_means(network: Network, value: Callable[[Tensor], Tensor], crops: Tensor, count: int, seed: int) -> Tensor:
+    """The means of clusters of those crops that excite most, [count, 3, size, size].
 
     Args:
         network: The network whose scores tell the crops apart.
         value: How much an image excites, [n].
-        photos: Where the crops come from.
+        crops: From `crops_of`.
         count: Number of clusters.
-        size: Side of the means, in pixels.
-        seed: Seed of the crops and the clusters.
+        seed: Seed of the clusters.
     """
-    crops = torch.cat([_crops(photo, size, np.random.default_rng((seed, i))) for i, photo in enumerate(photos)])
-    crops = crops.to(network.model.device)
     values, features = [], []
     with torch.no_grad():
         for first in range(0, len(crops), BATCH):

@@ -6,7 +6,6 @@ from typing import Annotated
 from timmscope import (
     Animation,
     Curves,
-    InvalidInput,
     Layer,
     Number,
     Outputs,
@@ -80,78 +79,74 @@ def deepdream(
         Declined: The layer has neither a grid nor one value a unit, or there is no gradient.
         InvalidInput: The layer has no such unit.
     """
-    import numpy as np
     import torch
 
-    from timmscope.synthesis import (
-        Features,
-        Network,
-        Pixels,
-        objectives,
-        optimize,
-        optimizers,
-        regularizers,
-        resized,
-        scaled,
-        to_tensor,
-        to_uint8,
-        transforms,
-    )
+    from timmscope.synthesis import Descent, Network, Pixels, ascend, energy, resized, scaled, to_tensor, transforms
 
     photo = to_tensor(scaled(image.picture, size)).to(model.device)
     sizes = octave_sizes(tuple(photo.shape[2:]), octaves, octave_scale)
     shifted = transforms.jitter(jitter, torch.Generator().manual_seed(seed))
-    total, energies, detail = len(sizes) * steps, [], torch.zeros_like(photo)
-    frames, every = [to_uint8(photo)[0]], -(-total // FRAMES)
-
-    def picture(images):
-        return to_uint8(resized(images, sizes[-1]))[0]
-
-    def direction(gradient):
-        natural = regularizers.natural_colors(gradient)
-        return regularizers.unit_deviation(regularizers.laplacian_normalized(natural))
-
-    def dream(start):
-        """One octave."""
-        canvas, before = Pixels(start), len(energies)
-        features = Features(Network(model, tuple(start.shape[2:])), [layer], before_activation=True)
-
-        def loss(images):
-            seen = chosen(features(shifted(images))[layer], layer, unit)
-            # in front of its activation a value below zero means nothing
-            return {"-energy": -objectives.energy(seen.clamp(min=0) if layer in features.opened else seen)}
-
-        def after(done):
-            canvas.clamp()
-            if (before + done) % every == 0 or before + done == total:
-                frames.append(picture(canvas()))
-
-        return optimize(canvas, loss, optimizers.Descent(canvas.parameters, strength, direction), steps, after)
-
+    energies, detail, frames = [], torch.zeros_like(photo), Frames(photo, len(sizes) * steps)
     for octave, shape in enumerate(sizes):
-        for step in dream(resized(photo, shape) + resized(detail, shape)):
-            curve = energies + [-value for value in step.curves["-energy"]]
-            yield (
-                Outputs(image=picture(step.images), animation=np.stack(frames), objective={"energy": curve})
-                .at(len(curve), total)
-                .note(f"Layer {layer}, octave {octave + 1} of {len(sizes)}: energy {curve[-1]:.3g}.")
-            )
+        canvas = Pixels(resized(photo, shape) + resized(detail, shape))
+        score = energy(layer, unit).on(Network(model, shape))
+        optimizer = Descent(canvas.parameters, strength, natural_direction)
+        for step in ascend(canvas, score, optimizer, steps, shifted, frames.of(canvas, octave * steps)):
+            curve = energies + [-value for value in step.curves["-S"]]
+            outputs = Outputs(image=frames.picture(step.images), animation=frames.all, objective={"energy": curve})
+            note = f"Layer {layer}, octave {octave + 1} of {len(sizes)}: energy {curve[-1]:.3g}."
+            yield outputs.at(len(curve), frames.total).note(note)
         energies, detail = curve, step.images - resized(photo, shape)
+
+
+def natural_direction(gradient):
+    """The gradient in natural colours, all frequencies equally strong, with deviation 1."""
+    from timmscope.synthesis import regularizers
+
+    natural = regularizers.natural_colors(gradient)
+    return regularizers.unit_deviation(regularizers.laplacian_normalized(natural))
+
+
+class Frames:
+    """The pictures of the animation, at the size of the photo.
+
+    Args:
+        photo: The first one, RGB from 0 to 1, [1, 3, height, width].
+        total: Steps of all octaves; of these at most `FRAMES` are kept.
+    """
+
+    def __init__(self, photo, total: int) -> None:
+        self.size, self.total, self.every = tuple(photo.shape[2:]), total, -(-total // FRAMES)
+        self.kept = [self.picture(photo)]
+
+    def picture(self, images):
+        """An image of any octave, uint8 [height, width, 3]."""
+        from timmscope.synthesis import resized, to_uint8
+
+        return to_uint8(resized(images, self.size))[0]
+
+    @property
+    def all(self):
+        """The frames so far, uint8 [frames, height, width, 3]."""
+        import numpy as np
+
+        return np.stack(self.kept)
+
+    def of(self, canvas, before: int):
+        """What is done after each step of an octave that begins after so many steps: clamp, and keep some frames."""
+
+        def after(done: int) -> None:
+            canvas.clamp()
+            if (before + done) % self.every == 0 or before + done == self.total:
+                self.kept.append(self.picture(canvas()))
+
+        return after
 
 
 def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
     """Height and width at each octave, the smallest first; those too small for a network are left out."""
     sizes = [tuple(max(1, round(side * scale**-i)) for side in size) for i in range(octaves)]
     return [size for i, size in enumerate(sizes) if i == 0 or min(size) >= SMALLEST][::-1]
-
-
-def chosen(features, layer: str, unit: int | None):
-    """The features of one unit, or of all."""
-    if unit is None:
-        return features
-    if unit >= features.shape[1]:
-        raise InvalidInput("unit", unit, f"a channel of {layer}, 0 to {features.shape[1] - 1}")
-    return features[:, unit : unit + 1]
 
 
 @hookimpl

@@ -70,7 +70,16 @@ def feature_inversion(
     import numpy as np
     import torch
 
-    from timmscope.synthesis import Features, Fourier, Network, objectives, optimize, optimizers, regularizers
+    from timmscope.synthesis import (
+        LBFGS_SCALE,
+        Features,
+        Fourier,
+        Network,
+        lbfgs,
+        optimize,
+        regularizers,
+        relative_distance,
+    )
 
     seen, network = model.see(image), Network(model, model.size)
     photo = torch.from_numpy(seen.pixels).to(model.device).permute(2, 0, 1)[None] / 255
@@ -81,13 +90,13 @@ def feature_inversion(
         canvas = Fourier(None, (1, *model.size), torch.Generator().manual_seed(seed), model.device)
 
         def loss(x):
-            return {"features": objectives.feature_distance(features(x)[layer], wanted)}
+            return {"features": relative_distance(features(x)[layer], wanted)}
 
         def smooth(x):
             return {"total variation": tv * regularizers.total_variation(x, beta)}
 
-        optimizer = optimizers.lbfgs(canvas.parameters)
-        return optimize(canvas, loss, optimizer, steps, regularizers=smooth, scale=optimizers.LBFGS_SCALE)
+        optimizer = lbfgs(canvas.parameters)
+        return optimize(canvas, loss, optimizer, steps, regularizers=smooth, scale=LBFGS_SCALE)
 
     pictures, captions, objective, said = [seen.pixels], ["Photo"], {}, []
     readers = {layer: Features(network, [layer], before_activation=True) for layer in layers}  # all, or none is begun

@@ -91,7 +91,7 @@ def fooling(
     import torch
     import torch.nn.functional as F
 
-    from timmscope.synthesis import Network, Pixels, optimize, optimizers, projections, regularizers, to_uint8
+    from timmscope.synthesis import Descent, Network, Pixels, optimize, projections, regularizers, to_uint8
 
     from ..shared import opinion
 
@@ -113,8 +113,8 @@ def fooling(
     def loss(images):
         return {"-log p": F.cross_entropy(network.logits(images), wanted)}
 
-    direction = torch.sign if norm == "linf" else regularizers.unit_norm
-    optimizer = optimizers.Descent(canvas.parameters, step, direction, MOMENTUM)
+    rule = torch.sign if norm == "linf" else regularizers.unit_norm
+    optimizer = Descent(canvas.parameters, step, rule, MOMENTUM)
     for moment in optimize(canvas, loss, optimizer, steps, ball.onto(canvas), seconds=0):
         rounded = ball.rounded(moment.images)
         with torch.no_grad():

@@ -104,36 +104,58 @@ def gradient_ascent(
     """
     import torch
 
-    from timmscope.synthesis import Goal, Network
+    from timmscope.synthesis import Network, ascend
 
     from ..embedded import sample_photos
-    from ..shared import facets as clusters
-    from ..shared import opinion
+    from ..shared import ascent, opinion
+    from ..shared.facets import crops_of, facet_means
 
     whole = bool(layer) or canvas == "pixels"  # else the network sees crops
     count = facets if facets > 1 else seeds
     network = Network(model, (size, size) if whole else (min(WORKING, *model.size),) * 2, count if whole else 2 * count)
-    target = None if layer else showpiece(model) if target is None else target
-    goal = Goal(network, layer, unit, position, target)
-    second = opinion.Second(second_model, model, "" if layer else goal.label)
     photos, generator = sample_photos.photographs(), torch.Generator().manual_seed(seed)
-    start = clusters.facet_means(network, goal, photos, facets, size, seed) if facets > 1 else None
-    shape = (count, size, size)
-    for step in ascend(goal, canvas, shape, steps, generator, start, photos, regularizers):
+    seen = ascent.views(canvas, bool(layer), bool(position), network, generator)
+    crops = crops_of(photos, size, seed, network) if facets > 1 else None
+
+    def method(start=None):
+        shape = (count, size, size)
+        if canvas == "maco":
+            return ascent.maco(start, shape, steps, generator, photos, network)
+        if canvas == "fourier":
+            return ascent.fourier(start, shape, generator, network)
+        return ascent.pixels(start, shape, generator, network, regularizers)
+
+    def first():
+        """What the network sees first; of noise, the same noise and view come once more."""
+        begun = generator.get_state()
+        images = seen(method().canvas()) if crops is None else crops[:1]
+        generator.set_state(begun)
+        return images
+
+    if layer:
+        made_for = ascent.unit_subject(network, layer, unit, position, first)
+    else:
+        target = showpiece(model) if target is None else target
+        made_for = ascent.class_subject(model, target)
+    label, score = made_for.label, made_for.objective.on(network)
+    second = opinion.Second(second_model, model, "" if layer else label)
+    start = None if crops is None else facet_means(network, score, crops, facets, seed)
+    how = method(start)
+    for step in ascend(how.canvas, score, how.optimizer, steps, seen, how.after, how.terms):
         curve = [-value for value in step.curves["-S"]]
         outputs = Outputs(objective={"S": curve}).at(step.done, steps)
         if not step.last:
-            outputs |= {"image": step.pictures[0], "images": Captioned(step.pictures, [goal.label] * len(step.images))}
-            yield outputs.note(f"{goal.label}: S = {curve[-1]:.3g}.", *second.notes)
+            outputs |= {"image": step.pictures[0], "images": Captioned(step.pictures, [label] * len(step.images))}
+            yield outputs.note(f"{label}: S = {curve[-1]:.3g}.", *second.notes)
 
-    own, others = opinion.scores(model, step.pictures, target), second.ask(step.pictures)
+    own, others = opinion.scores(model, step.pictures, None if layer else target), second.ask(step.pictures)
     with torch.no_grad():
-        values = rank = goal(step.images).tolist()
+        values = rank = score(step.images).tolist()
     if others and others[0].target is not None:
         rank = [float(scores.values[scores.target]) for scores in others]
     order = sorted(range(len(values)), key=lambda i: -rank[i])
     best = order[0]
-    captions = [f"{goal.label}: S = {values[i]:.3g}" for i in order]
+    captions = [f"{label}: S = {values[i]:.3g}" for i in order]
     if rank is not values:
         captions = [f"{text}; second model {rank[i]:.0%}" for text, i in zip(captions, order)]
     outputs |= {
@@ -144,38 +166,12 @@ def gradient_ascent(
     }
     mean = "a mean of " if count > 1 else ""
     outputs.note(
-        f"{goal.label}: S = {values[best]:.3g} for the whole picture, {mean}{curve[-1]:.3g} for what was seen last.",
+        f"{label}: S = {values[best]:.3g} for the whole picture, {mean}{curve[-1]:.3g} for what was seen last.",
         opinion.loaded_again(model, "image.png", step.pictures[best]),
     )
-    if goal.silent(step.images):
-        outputs.note(f"{goal.label} never fires: before its activation it stays below zero.")
+    if made_for.silent(score, step.images):
+        outputs.note(f"{label} never fires: before its activation it stays below zero.")
     yield outputs.note(*second.notes)
-
-
-def ascend(goal, canvas: str, shape, steps: int, generator, start=None, photos=(), regularizers=()):
-    """The steps of an optimisation that raises a goal.
-
-    Args:
-        goal: What to raise.
-        canvas: As for `gradient_ascent`; so are `regularizers`.
-        shape: Number of images, height and width.
-        steps: Changes of the images.
-        generator: Of the noise and the crops.
-        start: Images to start from, RGB from 0 to 1; None for noise.
-        photos: Whose spectrum's magnitude maco takes.
-    """
-    from timmscope.synthesis import optimize
-
-    from ..shared import ascent as recipes
-
-    how = {"network": goal.network, "photos": photos, "regularizers": regularizers}
-    recipe = recipes.RECIPES[canvas](start, shape, steps, generator, **how)
-    seen = recipes.views(canvas, bool(goal.layer), bool(goal.position), goal.network, generator)
-
-    def loss(images):
-        return {"-S": -goal(seen(images)).mean()}
-
-    return optimize(recipe.canvas, loss, recipe.optimizer, steps, recipe.after, regularizers=recipe.regularizers)
 
 
 def showpiece(model: VisionModel) -> int:

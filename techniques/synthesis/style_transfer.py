@@ -77,13 +77,15 @@ def style_transfer(
     import torch
 
     from timmscope.synthesis import (
+        LBFGS_SCALE,
         Features,
         Fourier,
         Network,
-        objectives,
+        gram,
+        lbfgs,
         optimize,
-        optimizers,
         regularizers,
+        relative_distance,
         scaled,
         to_tensor,
     )
@@ -100,21 +102,21 @@ def style_transfer(
     see = features(photo)
     with torch.no_grad():
         things = see(photo)[content_layer]
-        grams = {layer: objectives.gram(values) for layer, values in features(painting)(painting).items()}
+        grams = {layer: gram(values) for layer, values in features(painting)(painting).items()}
     noise = torch.Generator().manual_seed(seed)
     canvas = Fourier(photo if start == "content" else None, (1, *photo.shape[2:]), noise, model.device)
 
     def loss(x):
         seen = see(x)
-        strokes = sum(objectives.gram_distance(seen[layer], grams[layer]) for layer in style_layers) / len(style_layers)
+        strokes = sum(relative_distance(gram(seen[layer]), grams[layer]) for layer in style_layers) / len(style_layers)
         return {
-            "content": content_weight * objectives.feature_distance(seen[content_layer], things),
+            "content": content_weight * relative_distance(seen[content_layer], things),
             "style": style_weight * strokes,
             "total variation": tv * regularizers.total_variation(x),
         }
 
-    optimizer = optimizers.lbfgs(canvas.parameters)
-    for step in optimize(canvas, loss, optimizer, steps, scale=optimizers.LBFGS_SCALE, must_move=False):
+    optimizer = lbfgs(canvas.parameters)
+    for step in optimize(canvas, loss, optimizer, steps, scale=LBFGS_SCALE, must_move=False):
         losses = ", ".join(f"{name} {curve[-1]:.2g}" for name, curve in step.curves.items())
         yield (
             Outputs(image=step.pictures[0], losses=step.curves).at(step.done, steps).note(f"Weighted losses: {losses}.")

@@ -58,12 +58,14 @@ def texture(
     import torch
 
     from timmscope.synthesis import (
+        LBFGS_SCALE,
         Features,
         Fourier,
         Network,
-        objectives,
+        gram,
+        lbfgs,
         optimize,
-        optimizers,
+        relative_distance,
         square,
         to_tensor,
     )
@@ -71,18 +73,17 @@ def texture(
     sample = to_tensor(square(image.picture, SOURCE)).to(model.device)
     with torch.no_grad():
         found = Features(Network(model, (SOURCE, SOURCE)), layers)(sample)
-        wanted = {layer: objectives.gram(values) for layer, values in found.items()}
+        wanted = {layer: gram(values) for layer, values in found.items()}
     canvas = Fourier(None, (1, size, size), torch.Generator().manual_seed(seed), model.device)
     features = Features(Network(model, (size, size)), layers)
 
     def loss(x):
         return {
-            layer: objectives.gram_distance(values, wanted[layer]) / len(layers)
-            for layer, values in features(x).items()
+            layer: relative_distance(gram(values), wanted[layer]) / len(layers) for layer, values in features(x).items()
         }
 
-    optimizer = optimizers.lbfgs(canvas.parameters)
-    for step in optimize(canvas, loss, optimizer, steps, scale=optimizers.LBFGS_SCALE):
+    optimizer = lbfgs(canvas.parameters)
+    for step in optimize(canvas, loss, optimizer, steps, scale=LBFGS_SCALE):
         total = sum(curve[-1] for curve in step.curves.values())
         outputs = Outputs(texture=step.pictures[0], gram_loss=step.curves).at(step.done, steps)
         yield outputs.note(f"Gram loss {total:.2g} over {', '.join(layers)}.")
