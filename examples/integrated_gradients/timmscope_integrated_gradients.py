@@ -40,16 +40,16 @@ def integrated_gradients(
     import torch
     from captum.attr import IntegratedGradients
 
-    seen, score = model.see(image), ts.ClassScore(model, target)
+    seen = model.see(image)
     with torch.no_grad():
-        score(seen.input)  # the photo decides the class and its scores
-    scores, label, black = score.scores, score.label, -(seen.mean / seen.std).expand_as(seen.input)
-    evidence, rest = IntegratedGradients(score).attribute(
+        explained = model.explain(seen.input, target)
+    black = -(seen.mean / seen.std).expand_as(seen.input)
+    evidence, rest = IntegratedGradients(explained).attribute(
         seen.input, black, n_steps=steps, internal_batch_size=8, return_convergence_delta=True
     )
     heatmap = ts.require_gradient(evidence, model).detach().sum(1)[0].float().cpu().numpy()
-    outputs = ts.Outputs(heatmap=heatmap, overlay=seen.over(heatmap, signed=True), scores=scores)
-    return outputs.note(f"Class explained: {label}.", f"The values miss the score by {abs(float(rest)):.2g}.")
+    outputs = ts.Outputs(heatmap=heatmap, overlay=seen.over(heatmap, signed=True), scores=explained.scores)
+    return outputs.note(f"Class explained: {explained.label}.", f"The values miss the score by {abs(float(rest)):.2g}.")
 
 
 @ts.hookimpl

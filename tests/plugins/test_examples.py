@@ -33,7 +33,7 @@ def torchvision_models(monkeypatch, tmp_path):
     return module
 
 
-@pytest.mark.parametrize("name", ["integrated_gradients", "torchvision_models", "digits"])
+@pytest.mark.parametrize("name", ["integrated_gradients", "feature_accentuation", "torchvision_models", "digits"])
 def test_they_are_short(name):
     assert len((PLUGINS / name / f"timmscope_{name}.py").read_text().splitlines()) < 60
 
@@ -48,6 +48,28 @@ def test_integrated_gradients_add_up_to_the_score_above_black(monkeypatch):
         above = (model.logits(seen.input) - model.logits(black))[0, 281]
     assert result.arrays["heatmap"].sum() == pytest.approx(float(above), abs=1e-4)
     assert abs(float(above)) > 0.01
+
+
+def test_accentuation_excites_the_unit_and_stays_near_the_photo(monkeypatch):
+    technique = load(monkeypatch, "feature_accentuation").feature_accentuation
+    inputs = {
+        "image": CHELSEA,
+        "layer": "stages.2",
+        "unit": 3,
+        "steps": 12,
+        "model": "test_convnext",
+        "weights": "random",
+    }
+    near, far = (timmscope.run(technique, likeness=likeness, **inputs).arrays for likeness in (100, 0))
+    with timmscope.lend("test_convnext", "random") as model, torch.no_grad():
+        network = timmscope.synthesis.Network(model, model.size)
+        score = timmscope.synthesis.channel("stages.2", 3).on(network)
+        photo, *made = (torch.tensor(a).permute(2, 0, 1)[None] for a in (near["original"], near["image"], far["image"]))
+        assert all(score(image) > score(photo) + 0.01 for image in made)
+        first = timmscope.synthesis.Features(network, model.stages[:1], before_activation=True)
+        wanted = first(photo)[model.stages[0]]
+        away = [float(timmscope.synthesis.relative_distance(first(x)[model.stages[0]], wanted)) for x in made]
+    assert away[0] < away[1] / 2
 
 
 def test_alexnet_has_its_large_filters_and_4096_features(torchvision_models):

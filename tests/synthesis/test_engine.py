@@ -7,10 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from timmscope import Declined, lend
-from timmscope.registry import synthesis
-from timmscope.registry.synthesis import objectives, optimizers, projections, regularizers, transforms
-from timmscope.registry.synthesis.canvases import natural_magnitude
+from timmscope import Declined, lend, synthesis
+from timmscope.synthesis import natural_magnitude, projections, regularizers, transforms
 from timmscope.techniques.embedded import sample_photos
 
 from ..references import EMBEDDED
@@ -42,33 +40,67 @@ CANVASES = {
     "fourier": lambda noise: synthesis.Fourier(None, (2, 64, 64), noise),
     "maco": lambda noise: maco(64, 64, noise),
 }
-LOSSES = {
-    "class": lambda model, see: lambda x: -see.network.logits(x)[:, 3].mean(),
-    "unit": lambda model, see: lambda x: -objectives.unit_value(see(x)["stages.1"], 2).mean(),
-    "neuron": lambda model, see: lambda x: -objectives.unit_value(see(x)["stages.1"], 2, (1, 1)).mean(),
-    "energy": lambda model, see: lambda x: -objectives.energy(see(x)["stages.1"]),
-    "features": lambda model, see: (
-        lambda x: objectives.feature_distance(see(x)["stages.1"], see(photo(64, 64))["stages.1"])
+LAYER = "stages.1"
+
+
+def wanted(network):
+    return synthesis.Features(network, [LAYER], before_activation=True)(photo(64, 64))[LAYER].detach()
+
+
+OBJECTIVES = {
+    "class": lambda network: synthesis.class_score(3),
+    "channel": lambda network: synthesis.channel(LAYER, 2),
+    "neuron": lambda network: synthesis.neuron(LAYER, 2, 1, 1),
+    "direction": lambda network: synthesis.direction(
+        LAYER, [1.0, -2.0] + [0.0] * (network.model.layers[LAYER].channels - 2)
     ),
-    "gram": lambda model, see: (
-        lambda x: objectives.gram_distance(see(x)["stages.1"], objectives.gram(see(photo(64, 64))["stages.1"]))
-    ),
+    "energy": lambda network: synthesis.energy(LAYER),
+    "features": lambda network: -1 * synthesis.feature_distance(LAYER, wanted(network)),
+    "gram": lambda network: -1 * synthesis.gram_distance(LAYER, synthesis.gram(wanted(network))),
+    "sum": lambda network: 0.2 * synthesis.channel(LAYER, 2) + synthesis.class_score(3),
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("kind", CANVASES)
 def test_a_few_steps_improve_every_objective_on_every_canvas(name, kind, model, noise):
     torch.manual_seed(0)
-    see = synthesis.Features(synthesis.Network(model, (64, 64)), ["stages.1"])
-    canvas, loss = CANVASES[kind](noise), LOSSES[name](model, see)
+    network = synthesis.Network(model, (64, 64))
+    canvas, score = CANVASES[kind](noise), OBJECTIVES[name](network).on(network)
     rate = {"pixels": 0.01, "fourier": 0.05, "maco": 0.1}[kind]
-    optimizer = torch.optim.Adam(canvas.parameters, rate)
-    *_, last = synthesis.optimize(canvas, lambda x: {"loss": loss(x)}, optimizer, 12)
-    curve = last.curves["loss"]
+    *_, last = synthesis.ascend(canvas, score, torch.optim.Adam(canvas.parameters, rate), 12)
+    curve = last.curves["-S"]
     assert len(curve) == last.done == last.total == 12
     assert min(curve[-3:]) < curve[0]
     assert last.pictures.shape == (2, 64, 64, 3)
+
+
+def test_objectives_equal_what_hooks_record_and_add_and_scale(model):
+    network, images = (
+        synthesis.Network(model, model.size),
+        torch.rand(2, 3, *model.size, generator=torch.Generator().manual_seed(0)),
+    )
+    with torch.no_grad(), model.record(LAYER) as outputs:
+        logits = model.module(network.input(images))
+        values = outputs[LAYER]
+        v = torch.linspace(-1, 1, values.shape[1])
+        expected = {
+            "class": (synthesis.class_score(5), logits[:, 5]),
+            "channel": (synthesis.channel(LAYER, 2), values[:, 2].flatten(1).mean(1)),
+            "neuron": (synthesis.neuron(LAYER, 2, 1, 3), values[:, 2, 1, 3]),
+            "direction": (
+                synthesis.direction(LAYER, 7 * v),
+                (values * (v / v.norm())[:, None, None]).sum(1).flatten(1).mean(1),
+            ),
+            "energy": (synthesis.energy(LAYER, 4), (values[:, 4] ** 2).mean()),
+        }
+        found = {name: objective.on(network)(images) for name, (objective, _) in expected.items()}
+        for name, (_, by_hand) in expected.items():
+            assert torch.allclose(found[name], by_hand, rtol=1e-4, atol=1e-6), name
+        both = 0.2 * synthesis.channel(LAYER, 2) - 3 * synthesis.class_score(5)
+        assert torch.allclose(both.on(network)(images), 0.2 * found["channel"] - 3 * found["class"], rtol=1e-5)
+        assert both.layers == (LAYER,)
+        assert "0.2" in both.name
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (33, 47)])
@@ -103,11 +135,10 @@ def test_formulas_equal_a_direct_computation():
                 variation += float(right**2 + down**2) ** (1.5 / 2)
     assert float(regularizers.total_variation(x, 1.5)) == pytest.approx(variation / n, rel=1e-4)
     gram = [[float((x[0, a] * x[0, b]).sum()) / 30 for b in range(2)] for a in range(2)]
-    assert np.allclose(objectives.gram(x)[0], gram)
+    assert np.allclose(synthesis.gram(x)[0], gram)
     assert float(regularizers.l2(x)) == pytest.approx(sum(float(v) ** 2 for v in x.flatten()))
-    assert float(objectives.energy(x)) == pytest.approx(float((x**2).sum()) / 60)
-    assert float(objectives.feature_distance(x, 2 * x)) == pytest.approx(0.25)
-    assert float(objectives.gram_distance(x, objectives.gram(x))) == 0
+    assert float(synthesis.relative_distance(x, 2 * x)) == pytest.approx(0.25)
+    assert float(synthesis.relative_distance(synthesis.gram(x), synthesis.gram(x))) == 0
 
 
 def test_rules_for_gradients(noise):
@@ -160,8 +191,8 @@ def test_lbfgs_keeps_to_its_evaluations(noise):
         calls.append(1)
         return {"loss": (x - 0.3).square().mean()}
 
-    optimizer = optimizers.lbfgs(canvas.parameters)
-    steps = list(synthesis.optimize(canvas, loss, optimizer, 30, scale=optimizers.LBFGS_SCALE))
+    optimizer = synthesis.lbfgs(canvas.parameters)
+    steps = list(synthesis.optimize(canvas, loss, optimizer, 30, scale=synthesis.LBFGS_SCALE))
     assert steps[-1].last
     assert all(len(step.curves["loss"]) == step.done for step in steps)
     assert len(calls) < 30 + 30
@@ -207,5 +238,5 @@ def test_images_of_any_size_are_taken(name, fixed):
 
 
 def test_layers_are_chosen_by_depth_where_the_recipe_has_none(model):
-    assert synthesis.by_depth(model, ("blocks.9",), (0, 1)) == [model.stages[0], model.stages[-1]]
-    assert synthesis.by_depth(model, ("stages.1",), (0, 1)) == ["stages.1"]
+    assert model.at_depths(("blocks.9",), (0, 1)) == [model.stages[0], model.stages[-1]]
+    assert model.at_depths(("stages.1",), (0, 1)) == ["stages.1"]
