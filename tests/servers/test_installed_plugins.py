@@ -15,6 +15,7 @@ import pytest
 from gradio_client import Client, handle_file
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
 from playwright.sync_api import expect
 
 from timmscope.registry.web import calls, links
@@ -26,7 +27,7 @@ from ..toy_plugins.sheet import timmscope_sheet
 
 pytestmark = pytest.mark.slow
 
-TOYS = ("fade", "sheet", "broken_import", "broken_declaration", "clash")
+TOYS = ("fade", "sheet", "dropper", "broken_import", "broken_declaration", "clash")
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,38 @@ def test_photos_dropped_on_the_page_are_used(with_toys, cat, browser):  # noqa: 
     expect(page.locator("#sheet-thumbnails")).to_contain_text("a cat.png ()")
     expect(page.get_by_text("1 of 2 files: b.txt")).to_be_visible()
     assert page.url.endswith("/?technique=sheet&side=16")
+    page.close()
+
+
+def test_a_place_and_a_file_cross_http_and_mcp(with_toys, cat):
+    kind, data = with_toys.call("dropper", {"image": with_toys.upload(cat), "place": "0.25, 0.75"})
+    assert kind == "complete"
+    ((where, *colour),) = data[0]
+    picture = Image.open(io.BytesIO(cat))
+    assert where == f"{int(0.75 * picture.width)}, {picture.height // 4}"
+    assert tuple(colour) == picture.getpixel(tuple(map(int, where.split(", "))))
+    assert with_toys.get_file(data[1]) == "GIMP Palette\n{} {} {} {}\n".format(*colour, where.replace(",", "")).encode()
+    assert data[1]["orig_name"] == "palette.gpl"
+    kind, data = with_toys.call("dropper", {"image": with_toys.upload(cat), "place": "0.25, 7"})
+    assert data["error"].startswith("place: got '0.25, 7', expected row and column as shares")
+    tools = {tool["name"]: tool for tool in with_toys.http.get("/mcp/schema").json()}
+    assert "row and column as shares" in tools["dropper"]["inputSchema"]["properties"]["place"]["description"]
+
+
+def test_a_click_on_the_photo_chooses_the_place(with_toys, browser):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(f"{with_toys.url}/?technique=dropper")
+    photo = page.locator("#photo img")
+    expect(photo).to_be_visible()
+    box = photo.bounding_box()
+    photo.click(position={"x": box["width"] * 0.75, "y": box["height"] * 0.25})
+    place = page.get_by_label("Place")
+    expect(place).to_have_value(re.compile(r"^0\.\d+, 0\.\d+$"))
+    row, column = map(float, place.input_value().split(", "))
+    assert (row, column) == pytest.approx((0.25, 0.75), abs=0.02)
+    page.locator("#run-dropper").click()
+    expect(page.locator("#status-dropper")).to_contain_text("Done in")
+    expect(page.locator("#dropper-palette")).to_contain_text(re.compile(r"palette\s*\.gpl"))
     page.close()
 
 
