@@ -1,0 +1,136 @@
+"""What is wrong with a request, asked before Gradio sees it, which would stumble: a status and a sentence.
+
+Nothing is caught here but what a check itself raises, so that an error of the server is never taken for a caller's.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, TypeVar
+
+import httpx
+from gradio.data_classes import ComponentServerJSONBody, PredictBody, SimplePredictBody
+from gradio.route_utils import requote_proxied_url
+from pydantic import BaseModel, ValidationError
+from starlette.responses import JSONResponse
+
+from ...base.errors import InvalidInput, did_you_mean, shown
+from ...plugins.discovery import plugins
+from ..answers import json_answer
+
+CALL = re.compile(r"/gradio_api/(call/v2|call|run|api)/([^/]+)/?")
+JOIN = "/gradio_api/queue/join"
+COMPONENTS = ("/gradio_api/component_server", "/gradio_api/component_server/")
+FILES = re.compile(r"/(?:static|assets|svelte|gradio_api/custom_component|gradio_api/file)[/=](?!https?://)(.*)", re.S)
+PROXY = "/gradio_api/proxy="
+NAME, PATH = 255, 2_000  # bytes of a file's name, and of the path of any file that is served here
+DEEPEST = 240  # lists in lists; pydantic, with which Gradio copies a body, stops at 255
+logger = logging.getLogger("timmscope.web")
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def wrong_path(path: str) -> JSONResponse | None:
+    """The answer to a question for a file or an address that there cannot be.
+
+    Args:
+        path: The path of a GET, without escapes.
+    """
+    if path.startswith(PROXY):
+        try:
+            httpx.URL(requote_proxied_url(path.removeprefix(PROXY)))  # as Gradio does
+        except httpx.InvalidURL:
+            return json_answer(f"address: got {shown(path)}, expected one without control characters.", 400)
+    elif found := FILES.fullmatch(path):
+        name = found[1].encode(errors="surrogatepass")
+        if len(name) > PATH or any(len(part) > NAME for part in name.split(b"/")):
+            return json_answer("There is no such file.", 404)
+    return None
+
+
+def wrong_form(path: str) -> JSONResponse | None:
+    """The answer to a form for a function of a component, of which this page has none."""
+    return _unknown(path) if path in COMPONENTS else None
+
+
+def wrong_call(page: Any, path: str, body: Any) -> JSONResponse | None:
+    """The answer to a call of what there is not. A body of another form is left to FastAPI, which refuses it.
+
+    Args:
+        page: The page.
+        path: The path of a POST, without escapes.
+        body: What its JSON says.
+    """
+    if _depth_exceeds(body, DEEPEST):
+        logger.info("malformed body of %s: nested", shown(path))
+        return json_answer(f"body: got lists in lists, more than {DEEPEST}, expected less.", 422)
+    if not isinstance(body, dict):
+        return None
+    if path in COMPONENTS:
+        question = _parsed(ComponentServerJSONBody, body)
+        return None if question is None or question.component_id in page.blocks else _unknown(path)
+    if path == JOIN:
+        call = _parsed(PredictBody, body)
+        complete = call is not None and call.session_hash is not None and call.fn_index is not None
+        return _unknown(path) if complete and call.fn_index not in page.fns else None
+    if not (found := CALL.fullmatch(path)):
+        return None
+    kind, name = found.groups()
+    if kind == "call/v2":
+        return _wrong_parameters(name, body)
+    if kind == "call":
+        there, call = _named(page, name), _parsed(SimplePredictBody, body)
+    else:
+        call = _parsed(PredictBody, body)
+        by_index = call is not None and call.fn_index is not None
+        there = call.fn_index in page.fns if by_index else _named(page, name)
+    return None if there or call is None else _unknown(path)
+
+
+def _named(page: Any, name: str) -> bool:
+    return any(function.api_name == name for function in page.fns.values())
+
+
+def _wrong_parameters(name: str, body: dict[str, Any]) -> JSONResponse | None:
+    """The answer to a call with named parameters, where the technique or one of them is unknown."""
+    if name not in plugins().techniques:
+        return _unknown(name)
+    known = [parameter.name for parameter in plugins().techniques[name].parameters]
+    given = [key for key in body if key not in (*known, "oauth_token")]  # Gradio drops the token
+    if not given:
+        return None
+    unknown = ", ".join(shown(key) for key in given[:5])
+    logger.info("malformed call of %s: unknown parameters %s", shown(name), unknown)
+    return json_answer(f"parameters: got {unknown}, expected {', '.join(known)}.", 422)
+
+
+def _unknown(path: str) -> JSONResponse:
+    """404, and which name is close."""
+    name = path.rstrip("/").rsplit("/", 1)[-1]
+    logger.info("unknown endpoint %s", shown(name))
+    expected, close = "one of those of /gradio_api/info", did_you_mean(name, plugins().techniques)
+    return json_answer(str(InvalidInput("endpoint", name, expected, close)), 404)
+
+
+def _parsed(kind: type[Body], body: dict[str, Any]) -> Body | None:
+    """The body as Gradio reads it, or None where FastAPI will refuse it."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError:
+        return None
+
+
+def _depth_exceeds(value: Any, depth: int) -> bool:
+    """Whether lists and objects are nested deeper. Level by level, since recursion would not get there."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
