@@ -57,7 +57,8 @@ class Page(gr.Blocks):
                 raise _no_file(block_fn, inputs)
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
-        except (ComponentProcessingError, ValidationError) as error:  # of the component's own look at the value
+        except (ComponentProcessingError, ValidationError, RecursionError) as error:
+            # Of the component's own look at the value, or of Gradio's for files where it is nested too deep.
             logger.info("malformed input of %s: %s", function_name(block_fn), shown(error))
             raise _no_file(block_fn, inputs) from None
 

@@ -13,6 +13,7 @@ import httpx
 from gradio.data_classes import ComponentServerJSONBody, PredictBody, SimplePredictBody
 from gradio.route_utils import requote_proxied_url
 from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.responses import JSONResponse
 
 from ...base.errors import InvalidInput, did_you_mean, shown
@@ -22,34 +23,42 @@ from ..answers import json_answer
 CALL = re.compile(r"/gradio_api/(call/v2|call|run|api)/([^/]+)/?")
 JOIN = "/gradio_api/queue/join"
 COMPONENTS = ("/gradio_api/component_server", "/gradio_api/component_server/")
-FILES = re.compile(r"/(?:static|assets|svelte|gradio_api/custom_component|gradio_api/file)[/=](?!https?://)(.*)", re.S)
+FILES = re.compile(r"/(?:static|assets|svelte)/(.*)", re.DOTALL)
+ADDRESS = re.compile(r"/gradio_api/(?:file=|file/)(https?://.*)", re.DOTALL)
 PROXY = "/gradio_api/proxy="
+BOUNDARY = 256  # bytes between the parts of a form, as many as its parser takes
 NAME, PATH = 255, 2_000  # bytes of a file's name, and of the path of any file that is served here
-DEEPEST = 240  # lists in lists; pydantic, with which Gradio copies a body, stops at 255
 logger = logging.getLogger("timmscope.web")
 Body = TypeVar("Body", bound=BaseModel)
 
 
 def wrong_path(path: str) -> JSONResponse | None:
-    """The answer to a question for a file or an address that there cannot be.
+    """The answer to a request for a file or an address that there cannot be.
 
     Args:
-        path: The path of a GET, without escapes.
+        path: Its path, without escapes.
     """
-    if path.startswith(PROXY):
-        try:
-            httpx.URL(requote_proxied_url(path.removeprefix(PROXY)))  # as Gradio does
-        except httpx.InvalidURL:
-            return json_answer(f"address: got {shown(path)}, expected one without control characters.", 400)
-    elif found := FILES.fullmatch(path):
+    if path.endswith("\n") or (path.startswith(PROXY) and not _is_address(path.removeprefix(PROXY))):
+        return json_answer(f"address: got {shown(path)}, expected one without control characters.", 400)
+    if (found := ADDRESS.fullmatch(path)) and not _is_address(found[1]):
+        return json_answer(f"File not allowed: {shown(found[1])}.", 403)
+    if found := FILES.fullmatch(path):
         name = found[1].encode(errors="surrogatepass")
         if len(name) > PATH or any(len(part) > NAME for part in name.split(b"/")):
             return json_answer("There is no such file.", 404)
     return None
 
 
-def wrong_form(path: str) -> JSONResponse | None:
-    """The answer to a form for a function of a component, of which this page has none."""
+def wrong_form(path: str, kind: str) -> JSONResponse | None:
+    """The answer to a form that cannot be read, or is for a function of a component, of which this page has none.
+
+    Args:
+        path: Its path, without escapes.
+        kind: Its content type.
+    """
+    boundary = parse_options_header(kind)[1].get(b"boundary", b"")
+    if len(boundary) > BOUNDARY:
+        return json_answer(f"boundary: got {len(boundary):,} bytes, expected at most {BOUNDARY}.", 400)
     return _unknown(path) if path in COMPONENTS else None
 
 
@@ -61,9 +70,6 @@ def wrong_call(page: Any, path: str, body: Any) -> JSONResponse | None:
         path: The path of a POST, without escapes.
         body: What its JSON says.
     """
-    if _depth_exceeds(body, DEEPEST):
-        logger.info("malformed body of %s: nested", shown(path))
-        return json_answer(f"body: got lists in lists, more than {DEEPEST}, expected less.", 422)
     if not isinstance(body, dict):
         return None
     if path in COMPONENTS:
@@ -87,6 +93,15 @@ def wrong_call(page: Any, path: str, body: Any) -> JSONResponse | None:
     return None if there or call is None else _unknown(path)
 
 
+def _is_address(text: str) -> bool:
+    """Whether httpx reads an address and its host, as Gradio asks it to."""
+    try:
+        httpx.URL(requote_proxied_url(text)).host  # noqa: B018
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return True
+
+
 def _named(page: Any, name: str) -> bool:
     return any(function.api_name == name for function in page.fns.values())
 
@@ -96,8 +111,8 @@ def _wrong_parameters(name: str, body: dict[str, Any]) -> JSONResponse | None:
     if name not in plugins().techniques:
         return _unknown(name)
     known = [parameter.name for parameter in plugins().techniques[name].parameters]
-    given = [key for key in body if key not in (*known, "oauth_token")]  # Gradio drops the token
-    if not given:
+    given = [key for key in body if key not in known]
+    if not given or given == ["oauth_token"]:  # which Gradio drops
         return None
     unknown = ", ".join(shown(key) for key in given[:5])
     logger.info("malformed call of %s: unknown parameters %s", shown(name), unknown)
@@ -118,19 +133,3 @@ def _parsed(kind: type[Body], body: dict[str, Any]) -> Body | None:
         return kind.model_validate(body)
     except ValidationError:
         return None
-
-
-def _depth_exceeds(value: Any, depth: int) -> bool:
-    """Whether lists and objects are nested deeper. Level by level, since recursion would not get there."""
-    level = [value]
-    for _ in range(depth + 1):
-        level = [
-            item
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(item, (dict, list))
-        ]
-        if not level:
-            return False
-    return True

@@ -75,14 +75,12 @@ class Refusals:
 
     async def _refused(self, scope: Scope, receive: Receive) -> tuple[JSONResponse | None, Receive]:
         """The answer to a request that Gradio must not see, and what gives its body to whoever comes next."""
-        path, method = scope.get("path", ""), scope.get("method")
-        if method in ("GET", "HEAD"):
-            return wrong_path(path), receive
-        if method != "POST":
-            return None, receive
+        path = scope.get("path", "")
+        if (refused := wrong_path(path)) or scope.get("method") != "POST":
+            return refused, receive
         kind = Headers(scope=scope).get("content-type", "")
         if kind.startswith("multipart/"):
-            return wrong_form(path), receive
+            return wrong_form(path, kind), receive
         content, receive = await _read(receive)
         try:
             body = json.loads(content)

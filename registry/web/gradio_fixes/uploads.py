@@ -57,14 +57,16 @@ async def wrong_record(value: Any, block: Any) -> str:
 
 
 def records(value: Any) -> Iterator[dict[str, Any]]:
-    """Whatever has a path in a value from JSON."""
-    if isinstance(value, dict):
-        if isinstance(value.get("path"), str):
-            yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from records(item)
+    """Whatever has a path in a value from JSON. Without recursion, since it may be nested deeper than that goes."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("path"), str):
+                yield value
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
 
 
 async def _wrong(record: dict[str, Any], block: Any) -> str:
