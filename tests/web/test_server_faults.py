@@ -175,21 +175,6 @@ def test_in_a_route(server, wish, fault):
     assert_logged(server, number, fault)
 
 
-def test_a_wrong_name_is_no_fault_at_any_door(server):
-    for door in ("call/v2", "call", "run", "api"):
-        answer = server.http.post(f"/{door}/fualty", json={"data": []})
-        assert answer.status_code == 404, door
-        assert answer.json()["detail"].startswith("endpoint: got 'fualty', expected one of")
-        assert answer.json()["detail"].endswith("Did you mean faulty?")
-    answer = server.http.post("/queue/join", json={"data": [], "fn_index": 10**6, "session_hash": "none"})
-    assert answer.status_code == 404
-    answer = server.http.post("/call/v2/faulty", json={"eror": 1})
-    assert (answer.status_code, answer.json()["detail"]) == (
-        422,
-        "parameters: got 'eror', expected error, check.",
-    )
-
-
 def test_nothing_above_is_in_the_log_but_faults_that_were_wished(server):
     entries = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     assert [e for e in entries if "exception" in e and SECRET not in e["exception"]] == []

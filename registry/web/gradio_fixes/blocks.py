@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.exceptions import ComponentProcessingError
+from gradio.processing_utils import check_all_files_in_cache
 from gradio.utils import get_type_hints
 from pydantic import ValidationError
 
@@ -36,7 +37,6 @@ class Page(gr.Blocks):
         if not function.fn:
             raise refusal("fn_index: got a function that only a browser has, expected one of the server.")
         with answered(kwargs.get("event_id")):
-            _check_event(function, kwargs.get("event_data"))
             return await super().process_api(block_fn, *args, **kwargs)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
@@ -52,18 +52,39 @@ class Page(gr.Blocks):
         """Refuse files that were not uploaded, and what a component that an event made anew does not take."""
         self.validate_inputs(block_fn, inputs)
         for block, value in zip(block_fn.inputs, inputs):
-            if why := await wrong_record(value, block):
-                logger.info("malformed input of %s: %s", function_name(block_fn), why)
+            why = (
+                "" if block.stateful else await wrong_record(value, block)
+            )  # a state is the server's, whatever is sent
+            if why:
+                logger.info("malformed input of %s: %s", _name_of(block_fn), why)
                 raise _no_file(block_fn, inputs)
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except (ComponentProcessingError, ValidationError, RecursionError) as error:
             # Of the component's own look at the value, or of Gradio's for files where it is nested too deep.
-            logger.info("malformed input of %s: %s", function_name(block_fn), shown(error))
+            logger.info("malformed input of %s: %s", _name_of(block_fn), shown(error))
             raise _no_file(block_fn, inputs) from None
 
+    async def call_function(
+        self,
+        block_fn: Any,
+        processed_input: list[Any],
+        iterator: Any = None,
+        requests: Any = None,
+        event_id: str | None = None,
+        event_data: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Refuse an event that is none before the function is called with it."""
+        if iterator is None and gr.SelectData in get_type_hints(block_fn.fn).values():
+            _check_event(block_fn, event_data)
+        return await super().call_function(
+            block_fn, processed_input, iterator, requests, event_id, event_data, *args, **kwargs
+        )
 
-def function_name(block_fn: Any) -> str:
+
+def _name_of(block_fn: Any) -> str:
     """What a line of the log calls a function."""
     return str(block_fn.api_name or block_fn.name)
 
@@ -79,11 +100,11 @@ def _no_file(block_fn: Any, inputs: list[Any]) -> gr.Error:
 
 
 def _check_event(block_fn: Any, event: Any) -> None:
-    """Refuse an event without what a click into a gallery says, where the function asks for it."""
-    if event is None or gr.SelectData not in get_type_hints(block_fn.fn).values():
-        return
-    said = event._data
-    complete = isinstance(said, dict) and "index" in said and "value" in said
-    if not complete or not all(askable(record["path"]) for record in records(said)):
-        logger.info("malformed event of %s: %s", function_name(block_fn), shown(said))
+    """Refuse an event without what a click into a gallery says, or with a file that was not uploaded."""
+    said = event._data if event else None
+    sound = all(askable(record["path"]) for record in records(said))
+    if sound:
+        check_all_files_in_cache(said)  # as Gradio does
+    if not (sound and isinstance(said, dict) and "index" in said and "value" in said):
+        logger.info("malformed event of %s: %s", _name_of(block_fn), shown(said))
         raise refusal(NO_EVENT)
