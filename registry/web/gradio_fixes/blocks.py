@@ -52,10 +52,9 @@ class Page(gr.Blocks):
         """Refuse files that were not uploaded, and what a component that an event made anew does not take."""
         self.validate_inputs(block_fn, inputs)
         for block, value in zip(block_fn.inputs, inputs):
-            why = (
-                "" if block.stateful else await wrong_record(value, block)
-            )  # a state is the server's, whatever is sent
-            if why:
+            if block.stateful:  # the server has its value, whatever is sent
+                continue
+            if why := await wrong_record(value, block):
                 logger.info("malformed input of %s: %s", _name_of(block_fn), why)
                 raise _no_file(block_fn, inputs)
         try:
@@ -101,7 +100,7 @@ def _no_file(block_fn: Any, inputs: list[Any]) -> gr.Error:
 
 def _check_event(block_fn: Any, event: Any) -> None:
     """Refuse an event without what a click into a gallery says, or with a file that was not uploaded."""
-    said = event._data if event else None
+    said: Any = event._data if event else None
     sound = all(askable(record["path"]) for record in records(said))
     if sound:
         check_all_files_in_cache(said)  # as Gradio does

@@ -75,22 +75,17 @@ def wrong_call(page: Any, path: str, body: Any) -> JSONResponse | None:
     if path in COMPONENTS:
         question = _parsed(ComponentServerJSONBody, body)
         return None if question is None or question.component_id in page.blocks else _unknown(path)
-    if path == JOIN:
-        call = _parsed(PredictBody, body)
-        complete = call is not None and call.session_hash is not None and call.fn_index is not None
-        return _unknown(path) if complete and call.fn_index not in page.fns else None
-    if not (found := CALL.fullmatch(path)):
-        return None
-    kind, name = found.groups()
+    found = CALL.fullmatch(path)
+    kind, name = found.groups() if found else ("", "")
     if kind == "call/v2":
         return _wrong_parameters(name, body)
     if kind == "call":
-        there, call = _named(page, name), _parsed(SimplePredictBody, body)
-    else:
-        call = _parsed(PredictBody, body)
-        by_index = call is not None and call.fn_index is not None
-        there = call.fn_index in page.fns if by_index else _named(page, name)
-    return None if there or call is None else _unknown(path)
+        return None if _parsed(SimplePredictBody, body) is None or _named(page, name) else _unknown(path)
+    call = _parsed(PredictBody, body) if kind or path == JOIN else None
+    if call is None or (path == JOIN and None in (call.session_hash, call.fn_index)):
+        return None
+    there = _named(page, name) if call.fn_index is None else call.fn_index in page.fns
+    return None if there else _unknown(path)
 
 
 def _is_address(text: str) -> bool:
