@@ -17,7 +17,6 @@ def serve(style: Path) -> None:
         style: The style sheet.
     """
     from . import dispatch  # isort: skip  # first: on ZeroGPU its package comes before anything touches CUDA
-    import httpx
     from fastapi.exceptions import RequestValidationError
     from starlette.middleware import Middleware
 
@@ -26,24 +25,25 @@ def serve(style: Path) -> None:
     from ..base.memory import share_heaps
     from ..base.settings import settings
     from . import health
+    from .answers import answer_fault
+    from .gradio_fixes import sessions, tools, uploads
+    from .gradio_fixes.refusals import Refusals, refuse_body
+    from .gradio_fixes.streams import Streams
     from .page import HEAD, build, theme
-    from .refusals import Refusals, refuse_address, refuse_body, refuse_name, refuse_parameters, refuse_path
-    from .sessions import lighten
-    from .streams import Streams
     from .temporary import sweep_always
-    from .tools import mend
 
     share_heaps()
     start_logging()
     attribute_output()
-    lighten()
+    sessions.lighten()
+    uploads.mend()
     page = build()
     dispatch.preload()
     sweep_always()
 
     @contextlib.asynccontextmanager
     async def mended(app: Any) -> AsyncIterator[None]:
-        mend(page.mcp_server_obj)  # there now, and nobody is served yet
+        tools.mend(page.mcp_server_obj)  # there now, and nobody is served yet
         yield
 
     page.launch(
@@ -58,14 +58,8 @@ def serve(style: Path) -> None:
         max_file_size=settings().upload_bytes,
         app_kwargs={
             "lifespan": mended,
-            "exception_handlers": {
-                TypeError: refuse_parameters,
-                KeyError: refuse_name,
-                RequestValidationError: refuse_body,
-                OSError: refuse_path,
-                httpx.InvalidURL: refuse_address,
-            },
-            "middleware": [Middleware(Refusals), Middleware(Streams, queue=page._queue)],
+            "exception_handlers": {RequestValidationError: refuse_body, Exception: answer_fault},
+            "middleware": [Middleware(Refusals, page=page), Middleware(Streams, queue=page._queue)],
             "routes": [health.route(lambda: page)],
         },
         footer_links=["api", "settings"],

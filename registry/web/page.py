@@ -13,10 +13,11 @@ from ..declare.technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
 from ..models import catalogue, loading
 from ..plugins.discovery import Plugins, plugins
 from . import links, plugins_page
-from .answers import Page, answered
+from .answers import answered
 from .endpoints import add_endpoint
+from .gradio_fixes.blocks import Page
+from .gradio_fixes.queues import bound_queue
 from .inputs import photo_input, read_photo, unchecked
-from .runs import bound_queue
 from .samples import FIRST, Samples
 from .tab import Shared, Tab
 

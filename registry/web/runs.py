@@ -72,9 +72,13 @@ def queued(technique: Technique) -> dict[str, Any]:
     return {"concurrency_id": lane(technique), "concurrency_limit": limit(lane(technique))}
 
 
-def new_request() -> str:
-    """An id for the current call; for a queued one the start of the id that its client was given."""
-    request = (LocalContext.event_id.get(None) or uuid.uuid4().hex)[:8]
+def new_request(event: str | None = None) -> str:
+    """An id for the current call; for a queued one the start of the id that its client was given.
+
+    Args:
+        event: That id, where Gradio has not put it into the context, as it does around a function.
+    """
+    request = (event or LocalContext.event_id.get(None) or uuid.uuid4().hex)[:8]
     request_id.set(request)
     return request
 
@@ -115,23 +119,6 @@ def stop(session: str, technique: str) -> None:
     for run in going():
         if session and run.session == session and run.technique.name == technique:
             run.stopped = True
-
-
-def bound_queue(page: Any) -> None:
-    """Let only so many wait in each queue, and say so to the others.
-
-    Gradio's own bound counts all queues together, so that waiting heavy runs would turn light ones away.
-    """
-    queue, push = page._queue, page._queue.push
-
-    async def bounded(body: Any, request: Any, username: Any) -> Any:
-        block = page.fns.get(body.fn_index)
-        waiting = waiting_in(page).get(block.concurrency_id, 0) if block else 0
-        if waiting >= settings().queue_size:
-            return False, f"Too many runs are waiting here: {waiting}. Try again in a minute.", "queue_full"
-        return await push(body=body, request=request, username=username)
-
-    queue.push = bounded
 
 
 def waiting_in(page: Any) -> dict[str, int]:

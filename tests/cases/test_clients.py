@@ -14,7 +14,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from benchmarks import clients
-from timmscope.registry.web.streams import PATIENCE
+from timmscope.registry.web.gradio_fixes.streams import PATIENCE
 
 from ..serving import Server, serving
 from ..web.test_runs import DEADLINE, LONG, idle, lines, until

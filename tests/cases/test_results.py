@@ -33,7 +33,7 @@ from timmscope.registry.photo_sets.sources import uploaded
 from timmscope.registry.pictures.values import Captioned, Outputs, Placed
 from timmscope.registry.results.result import Result
 from timmscope.registry.results.saving import FolderTaken
-from timmscope.registry.web.answers import Page
+from timmscope.registry.web.gradio_fixes.blocks import Page
 
 from ..photo_sets.test_sources import zipped
 from ..photos.test_sets import photo

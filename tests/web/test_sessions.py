@@ -9,9 +9,9 @@ import tracemalloc
 import pytest
 from gradio.state_holder import SessionState
 
+from timmscope.registry.web.gradio_fixes.sessions import lighten
+from timmscope.registry.web.gradio_fixes.streams import Streams
 from timmscope.registry.web.page import build
-from timmscope.registry.web.sessions import lighten
-from timmscope.registry.web.streams import Streams
 
 from ..serving import ROOT
 

@@ -12,7 +12,7 @@ import gradio.mcp
 from anyio import CapacityLimiter, to_thread
 from gradio_client import Client
 
-from ..photos.decoding import is_data_url
+from ...photos.decoding import is_data_url
 
 THREADS = 40  # calls of tools at once, as many as Gradio's Client carries out
 LOOK = 0.5  # seconds between two looks whether the client is still there
