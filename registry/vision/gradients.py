@@ -108,6 +108,33 @@ def guided_rule(module: nn.Module, rule: str, open_top: bool = False) -> Iterato
             handle.remove()
 
 
+class _Scored(nn.Module):
+    """A score as a module around the network, whose activations Captum then finds."""
+
+    def __init__(self, network: nn.Module, score: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network, self.score = network, score
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.score(images).reshape(-1)
+
+
+def _all_relu_modules(model: VisionModel, score: Callable[[Tensor], Tensor], image: Tensor) -> bool:
+    """Whether every activation up to the score is a module `nn.ReLU`, the only kind that Captum changes."""
+    if not any(isinstance(part, nn.ReLU) for part in model.module.modules()):
+        return False
+    calls = [0]
+    parts = [part for part in model.module.modules() if isinstance(part, nn.ReLU)]
+    handles = [part.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1)) for part in parts]
+    try:
+        with guided_rule(model.module, "guided") as mode:
+            score(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return mode.count == calls[0] > 0
+
+
 def guided_gradient(
     model: VisionModel, score: Callable[[Tensor], Tensor], image: Tensor, rule: str, open_top: bool = False
 ) -> Tensor:
@@ -129,6 +156,11 @@ def guided_gradient(
     """
     model.batch(1)
     image = image.detach().clone().requires_grad_()
+    if rule != "gradient" and _all_relu_modules(model, score, image):
+        from captum.attr import Deconvolution, GuidedBackprop
+
+        method = (GuidedBackprop if rule == "guided" else Deconvolution)(_Scored(model.module, score))
+        return require_gradient(method.attribute(image).detach(), model)[0]
     with torch.enable_grad():
         if rule == "gradient":
             value = score(image)

@@ -2,45 +2,27 @@
 
 from typing import Annotated
 
-from timmscope import (
-    Captioned,
-    Choice,
-    Declined,
-    InvalidInput,
-    Layer,
-    LayerMaps,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    Shown,
-    Unit,
-    VisionModel,
-    hookimpl,
-    render,
-    technique,
-)
+import timmscope as ts
 
 
-@technique(
+@ts.technique(
     "Activation maps",
     family="Activations",
     outputs=[
-        LayerMaps("maps", "Units (click one)", columns=8, selects="unit", crisp=True),
-        Picture("overlay", "One unit over the photo"),
+        ts.LayerMaps("maps", "Units (click one)", columns=8, selects="unit", crisp=True),
+        ts.Picture("overlay", "One unit over the photo"),
     ],
 )
 def activation_maps(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    layer: Annotated[str, Layer("Layer")] = "",
-    unit: Annotated[int | None, Unit("Unit over the photo")] = None,
-    sort: Annotated[str, Choice("Order", ("index", "max", "mean"))] = "index",
-    scale: Annotated[str, Choice("Brightness", ("each", "common"))] = "each",
-    limit: Annotated[int, Number("Maps", 1, 256)] = 64,
-    page: Annotated[int, Number("Page", 1, 10_000)] = 1,
-) -> Outputs:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    layer: Annotated[str, ts.Layer("Layer")] = "",
+    unit: Annotated[int | None, ts.Unit("Unit over the photo")] = None,
+    sort: Annotated[str, ts.Choice("Order", ("index", "max", "mean"))] = "index",
+    scale: Annotated[str, ts.Choice("Brightness", ("each", "common"))] = "each",
+    limit: Annotated[int, ts.Number("Maps", 1, 256)] = 64,
+    page: Annotated[int, ts.Number("Page", 1, 10_000)] = 1,
+) -> ts.Outputs:
     r"""The output of a layer on the photo, one grey map a unit, and one unit over the photo.
 
     What you see:
@@ -80,16 +62,16 @@ def activation_maps(
     maps = layer_output(model, layer, seen.input)
     pages = -(-len(maps) // limit)
     if page > pages:
-        raise InvalidInput("page", page, f"at most {pages}: {layer} has {len(maps)} units, {limit} a page")
+        raise ts.InvalidInput("page", page, f"at most {pages}: {layer} has {len(maps)} units, {limit} a page")
     largest, mean = maps.max((1, 2)), maps.mean((1, 2), dtype=np.float64)
     rank = {"index": np.arange(len(maps)), "max": -largest, "mean": -mean}[sort]
     order = np.argsort(rank, kind="stable")[(page - 1) * limit : page * limit].tolist()
     extremes = (maps.min(), maps.max()) if scale == "common" else None
     dead = [k for k in range(len(maps)) if not maps[k].any()]
     captions = [f"unit {k}: {'zero' if not maps[k].any() else f'max {largest[k]:.3g}'}" for k in order]
-    shown = [Shown(maps[k], render.cells(maps[k], extremes)) for k in order]
+    shown = [ts.Shown(maps[k], ts.render.cells(maps[k], extremes)) for k in order]
     chosen = int(largest.argmax()) if unit is None else unit
-    return Outputs(maps=Captioned(shown, captions, order), overlay=seen.over(maps[chosen])).note(
+    return ts.Outputs(maps=ts.Captioned(shown, captions, order), overlay=seen.over(maps[chosen])).note(
         f"{layer}: {grid.channels} units of {grid.height} x {grid.width} cells; page {page} of {pages}.",
         f"Over the photo: unit {chosen}, from {maps[chosen].min():.3g} to {largest[chosen]:.3g}, "
         f"mean {mean[chosen]:.3g}.",
@@ -105,7 +87,7 @@ def layer_output(model, layer: str, images):
         model.module(images)
     maps = model.grid(layer).gather(outputs[layer])[0].float().cpu()
     if not bool(maps.isfinite().all()):
-        raise Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has values that are not finite.")
+        raise ts.Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has values that are not finite.")
     return maps.contiguous().numpy()
 
 
@@ -113,6 +95,6 @@ def _listed(units: list[int], count: int = 12) -> str:
     return ", ".join(map(str, units[:count])) + (", ..." if len(units) > count else "")
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(activation_maps)

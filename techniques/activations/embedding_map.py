@@ -2,23 +2,7 @@
 
 from typing import Annotated
 
-from timmscope import (
-    Choice,
-    Declined,
-    Number,
-    Outputs,
-    PhotoList,
-    Photos,
-    Picture,
-    Placed,
-    Points,
-    Shown,
-    VisionModel,
-    hookimpl,
-    render,
-    rounding,
-    technique,
-)
+import timmscope as ts
 
 MOST = 2_000  # photos on a map; more would be too small to see
 FEWEST = 5  # photos from which t-SNE says anything
@@ -26,20 +10,20 @@ THUMBNAILS = 4_000_000  # pixels of all small copies together
 RAW = 1_000  # longest side of the map among the arrays, in pixels
 
 
-@technique(
+@ts.technique(
     "Embedding map",
     family="Activations",
     gpu_seconds=lambda photos: 8 + len(photos) / 50,
-    outputs=[Picture("map", "Map", large=True), Points("points", "Points: point at one to see its photo")],
+    outputs=[ts.Picture("map", "Map", large=True), ts.Points("points", "Points: point at one to see its photo")],
 )
 def embedding_map(
-    model: VisionModel,
-    photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
-    method: Annotated[str, Choice("Projection", ("tsne", "pca"))] = "tsne",
-    layout: Annotated[str, Choice("Layout", ("scatter", "grid"))] = "scatter",
-    perplexity: Annotated[float, Number("Perplexity", 1, 100)] = 15.0,
-    size: Annotated[int, Number("Longest side of the map", 64, 4_000)] = 2_000,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
+    model: ts.VisionModel,
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    method: Annotated[str, ts.Choice("Projection", ("tsne", "pca"))] = "tsne",
+    layout: Annotated[str, ts.Choice("Layout", ("scatter", "grid"))] = "scatter",
+    perplexity: Annotated[float, ts.Number("Perplexity", 1, 100)] = 15.0,
+    size: Annotated[int, ts.Number("Longest side of the map", 64, 4_000)] = 2_000,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
 ):
     r"""The photos of a set on a plane, close together where the network finds them similar.
 
@@ -85,7 +69,7 @@ def embedding_map(
     from ..shared import mosaic
 
     for step in index_photos(model, photos, fit=True):
-        yield Outputs().at(step.done, 2 * step.total)
+        yield ts.Outputs().at(step.done, 2 * step.total)
     index, total = step.index, 2 * step.total
     sample = np.linspace(0, len(index) - 1, min(MOST, len(index))).round().astype(int)
     side = mosaic.side(len(sample), layout, size)
@@ -96,13 +80,13 @@ def embedding_map(
         found.append(rows[position])
         pictures.append(square(photo, side))
         thumbnails.append(np.asarray(square(photo, small)))
-        yield Outputs().at(total // 2 + len(found) * (total // 2) // len(sample), total)
+        yield ts.Outputs().at(total // 2 + len(found) * (total // 2) // len(sample), total)
     names, labels = ([texts[i] for i in found] for texts in (index.names, index.labels))
     positions, notes = project(index.values[found], method, perplexity, seed)
     drawn = mosaic.draw(*mosaic.plan(positions, layout, size, side), pictures, labels)
-    yield Outputs(map=Shown(reduced(drawn), drawn), points=Placed(positions, names, labels, np.stack(thumbnails))).note(
-        *notes, many_labels(labels), f"{MOST:,} of {len(index):,} photos, evenly spaced." * (len(index) > MOST)
-    )
+    yield ts.Outputs(
+        map=ts.Shown(reduced(drawn), drawn), points=ts.Placed(positions, names, labels, np.stack(thumbnails))
+    ).note(*notes, many_labels(labels), f"{MOST:,} of {len(index):,} photos, evenly spaced." * (len(index) > MOST))
 
 
 def project(features, method: str, perplexity: float, seed: int):
@@ -119,8 +103,8 @@ def project(features, method: str, perplexity: float, seed: int):
     count = len(features)
     if count == 1:
         return np.zeros((1, 2), np.float32), ["A single photo has no neighbours: it lies in the middle."]
-    if rounding.same(features, features.mean(0, dtype=np.float64)).all():
-        raise Declined(f"All {count} photos have the same features: there is nothing to lay out.")
+    if ts.rounding.same(features, features.mean(0, dtype=np.float64)).all():
+        raise ts.Declined(f"All {count} photos have the same features: there is nothing to lay out.")
     if method == "pca":
         return principal_plane(features)
     if count < FEWEST:
@@ -157,7 +141,7 @@ def principal_plane(features):
 
     pca = PCA(min(2, *features.shape), svd_solver="full")
     positions = pca.fit_transform(features.astype(np.float64)).astype(np.float32)
-    positions[:, np.abs(positions).max(0) <= rounding.limit(np.linalg.norm(features, axis=1).max())] = 0
+    positions[:, np.abs(positions).max(0) <= ts.rounding.limit(np.linalg.norm(features, axis=1).max())] = 0
     shares = pca.explained_variance_ratio_
     note = (
         f"The PCA plane shows {shares.sum():.0%} of the variance of the features "
@@ -186,9 +170,11 @@ def reduced(drawn):
 def many_labels(labels) -> str:
     """A sentence where labels have no colours since there are too many."""
     kinds = len({label for label in labels if label})
-    return f"{kinds} labels are too many to tell apart by colour." if kinds and not render.label_colors(labels) else ""
+    return (
+        f"{kinds} labels are too many to tell apart by colour." if kinds and not ts.render.label_colors(labels) else ""
+    )
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(embedding_map)

@@ -4,43 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from timmscope import (
-    Captioned,
-    Choice,
-    Declined,
-    Gallery,
-    InvalidInput,
-    Layer,
-    ModelNames,
-    Number,
-    Outputs,
-    VisionModel,
-    hookimpl,
-    lend,
-    render,
-    technique,
-)
+import timmscope as ts
 
 NAMED = 6  # layers that a message names
 TILE = 8  # least side of a plane in a deeper kernel's picture, in pixels
 
 
-@technique(
+@ts.technique(
     "Filters",
     family="Activations",
     outputs=[
-        Gallery("filters", "Kernels", columns=8, crisp=True),
-        Gallery("walls", "Walls, one a model", columns=1, crisp=True),
+        ts.Gallery("filters", "Kernels", columns=8, crisp=True),
+        ts.Gallery("walls", "Walls, one a model", columns=1, crisp=True),
     ],
 )
 def filters(
-    model: VisionModel,
-    layer: Annotated[str, Layer("Layer", optional=True)] = "",
-    compare: Annotated[Sequence[str], ModelNames("More models")] = (),
-    scale: Annotated[str, Choice("Brightness", ("each", "common"))] = "each",
-    limit: Annotated[int, Number("Kernels", 1, 256)] = 64,
-    page: Annotated[int, Number("Page", 1, 10_000)] = 1,
-) -> Outputs:
+    model: ts.VisionModel,
+    layer: Annotated[str, ts.Layer("Layer", optional=True)] = "",
+    compare: Annotated[Sequence[str], ts.ModelNames("More models")] = (),
+    scale: Annotated[str, ts.Choice("Brightness", ("each", "common"))] = "each",
+    limit: Annotated[int, ts.Number("Kernels", 1, 256)] = 64,
+    page: Annotated[int, ts.Number("Page", 1, 10_000)] = 1,
+) -> ts.Outputs:
     r"""The weights of a convolution as pictures: what the network looks for first.
 
     What you see:
@@ -79,19 +64,19 @@ def filters(
         count, title = len(kernels.weights), f"{kernels.model}, {kernels.layer}"
         pages = -(-count // limit)
         if page > pages:
-            raise InvalidInput("page", page, f"at most {pages}: {title} has {count} kernels, {limit} a page")
+            raise ts.InvalidInput("page", page, f"at most {pages}: {title} has {count} kernels, {limit} a page")
         chosen = range((page - 1) * limit, min(page * limit, count))
         drawn = [kernels.picture(k, scale) for k in chosen]
         pictures += drawn
         captions += [f"{k} · {kernels.model}" if compare else f"kernel {k}" for k in chosen]
-        walls.append(render.wall(drawn, gap=max(2, drawn[0].shape[0] // 16)))
+        walls.append(ts.render.wall(drawn, gap=max(2, drawn[0].shape[0] // 16)))
         titles.append(title)
         zero = [k for k in chosen if not kernels.weights[k].any()]
         notes.append(f"{title}: {kernels.described}; page {page} of {pages}.")
         notes.append(f"All weights are zero, the pictures are empty: {', '.join(map(str, zero))}." if zero else "")
-    return Outputs(
-        filters=Captioned(render.same_size(pictures), captions),
-        walls=Captioned(render.same_size(walls), titles),
+    return ts.Outputs(
+        filters=ts.Captioned(ts.render.same_size(pictures), captions),
+        walls=ts.Captioned(ts.render.same_size(walls), titles),
     ).note(*notes)
 
 
@@ -110,10 +95,10 @@ class Kernels:
         extent = self.weights if scale == "common" else kernel
         extremes = float(extent.min()), float(extent.max())
         if self.colored:
-            return render.cells(kernel.transpose(1, 2, 0), extremes)
+            return ts.render.cells(kernel.transpose(1, 2, 0), extremes)
         if len(kernel) == 1:
-            return render.cells(kernel[0], extremes)
-        return render.enlarged(render.wall([render.cells(plane, extremes, TILE) for plane in kernel], gap=1))
+            return ts.render.cells(kernel[0], extremes)
+        return ts.render.enlarged(ts.render.wall([ts.render.cells(plane, extremes, TILE) for plane in kernel], gap=1))
 
     @property
     def described(self) -> str:
@@ -130,7 +115,7 @@ def find_kernels(model, layer: str) -> Kernels:
     names, channels = showable(model), model.config["input_size"][0]
     if (layer or not names) and layer not in names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        raise Declined(
+        raise ts.Declined(
             f"Layer {layer or 'one'} of {model.name} is no convolution and no patch embedding: it has no kernels to "
             f"show. Layers that have: {', '.join(names[:NAMED]) or 'none'}{more}."
         )
@@ -144,15 +129,15 @@ def find_kernels(model, layer: str) -> Kernels:
         weights = weights.unflatten(1, (side, side, channels) if colors_last else (channels, side, side))
         weights = weights.permute(0, 3, 1, 2) if colors_last else weights
     if not bool(weights.isfinite().all()):
-        raise Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has weights that are not finite.")
+        raise ts.Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has weights that are not finite.")
     pixels = isinstance(part, torch.nn.Linear) or part.in_channels == channels
     return Kernels(model.name, layer, weights.numpy(), pixels and weights.shape[1] == 3)
 
 
 def _lent(name: str, weights: str, layer: str) -> Kernels:
-    with lend(name, weights) as other:
+    with ts.lend(name, weights) as other:
         if layer and layer not in other.layers:
-            raise Declined(f"{other.name} has no layer {layer}; leave the layer empty to compare the first ones.")
+            raise ts.Declined(f"{other.name} has no layer {layer}; leave the layer empty to compare the first ones.")
         return find_kernels(other, layer)
 
 
@@ -179,6 +164,6 @@ def patch_side(part, channels: int) -> int:
     return side if side > 1 and side * side * channels == part.in_features else 0
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(filters)

@@ -3,44 +3,30 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from timmscope import (
-    Captioned,
-    Choice,
-    Gallery,
-    Layer,
-    Number,
-    Outputs,
-    PhotoList,
-    Photos,
-    Table,
-    Units,
-    VisionModel,
-    hookimpl,
-    technique,
-)
+import timmscope as ts
 
 # Deep enough for parts of things, not yet whole classes: a layer of the embedded model's family, elsewhere a stage.
 RICH, DEPTH = ("blocks.4.1.bn1",), 2 / 3
 
 
-@technique(
+@ts.technique(
     "Maximal patches",
     family="Activations",
     gpu_seconds=lambda photos: 8 + len(photos) / 50,
     outputs=[
-        Gallery("patches", "Patches, best first", columns=8),
-        Table("ranking", "Ranking", ("photo", "unit", "rank", "number", "row", "column", "value")),
+        ts.Gallery("patches", "Patches, best first", columns=8),
+        ts.Table("ranking", "Ranking", ("photo", "unit", "rank", "number", "row", "column", "value")),
     ],
 )
 def maximal_patches(
-    model: VisionModel,
-    photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
-    layer: Annotated[str, Layer("Layer", depth=DEPTH, known=RICH)] = "",
-    units: Annotated[Sequence[int], Units("Units")] = (),
-    per_unit: Annotated[int, Number("Patches a unit", 1, 32)] = 8,
-    limit: Annotated[int, Number("Units, when none is given", 1, 32)] = 8,
-    field: Annotated[str, Choice("Size of a patch", ("auto", "effective", "theoretical"))] = "auto",
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RICH)] = "",
+    units: Annotated[Sequence[int], ts.Units("Units")] = (),
+    per_unit: Annotated[int, ts.Number("Patches a unit", 1, 32)] = 8,
+    limit: Annotated[int, ts.Number("Units, when none is given", 1, 32)] = 8,
+    field: Annotated[str, ts.Choice("Size of a patch", ("auto", "effective", "theoretical"))] = "auto",
+) -> Iterator[ts.Outputs]:
     r"""The parts of a photo set that excite a unit most: what it looks for, shown by examples.
 
     What you see:
@@ -93,7 +79,7 @@ def maximal_patches(
     captions = [f"unit {p.unit}: {p.value:.3g} · {p.name}" for p in patches]
     rows = [[p.name, p.unit, p.rank, p.photo, p.row, p.column, p.value] for p in patches]
     yield (
-        Outputs(patches=Captioned(pictures, captions), ranking=rows)
+        ts.Outputs(patches=ts.Captioned(pictures, captions), ranking=rows)
         .at(len(photos), len(photos))
         .note(
             *ranks.notes(silent, patches),
@@ -102,6 +88,6 @@ def maximal_patches(
     )
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(maximal_patches)

@@ -2,32 +2,17 @@
 
 from typing import Annotated
 
-from timmscope import (
-    Captioned,
-    Choice,
-    Gallery,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    PhotoList,
-    Photos,
-    Table,
-    VisionModel,
-    hookimpl,
-    rounding,
-    technique,
-)
+import timmscope as ts
 
 
-@technique(
+@ts.technique(
     "Nearest neighbours",
     family="Activations",
     gpu_seconds=lambda photos: 8 + len(photos) / 50,
     outputs=[
-        Gallery("feature_neighbors", "Nearest by the network's features", columns=5),
-        Gallery("pixel_neighbors", "Nearest by pixels", columns=5),
-        Table(
+        ts.Gallery("feature_neighbors", "Nearest by the network's features", columns=5),
+        ts.Gallery("pixel_neighbors", "Nearest by pixels", columns=5),
+        ts.Table(
             "distances",
             "Distance and rank by features, and by pixels",
             columns=("Photo", "Index", "Features", "Rank", "Pixels", "Rank"),
@@ -35,11 +20,11 @@ from timmscope import (
     ],
 )
 def nearest_neighbors(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
-    k: Annotated[int, Number("Neighbours", 1, 48)] = 8,
-    metric: Annotated[str, Choice("Distance", ("centred", "cosine", "euclidean"))] = "centred",
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    k: Annotated[int, ts.Number("Neighbours", 1, 48)] = 8,
+    metric: Annotated[str, ts.Choice("Distance", ("centred", "cosine", "euclidean"))] = "centred",
 ):
     r"""The photos of a set that are most like yours: for the network, and by their pixels, side by side.
 
@@ -79,7 +64,7 @@ def nearest_neighbors(
     from timmscope import index_photo, index_photos
 
     for step in index_photos(model, photos, fit=image.fit):
-        yield Outputs().at(step.done, step.total)
+        yield ts.Outputs().at(step.done, step.total)
     index, query = step.index, index_photo(model, image)
     features = ranked(query.values, index.values, metric)
     pixels = ranked(in_rows(query.pixels), in_rows(index.pixels), metric)
@@ -87,7 +72,7 @@ def nearest_neighbors(
         model.size, *index.pixels.shape[2:]
     )
     few = f"The set has only {len(index)}, so all of its photos are shown." if k > len(index) else ""
-    yield Outputs(
+    yield ts.Outputs(
         feature_neighbors=gallery(model, image, photos, index, features, k),
         pixel_neighbors=gallery(model, image, photos, index, pixels, k),
         distances=table(index, features, pixels, k),
@@ -107,27 +92,27 @@ def ranked(query, vectors, metric: str):
     import numpy as np
     from sklearn.metrics import pairwise_distances
 
-    alike = rounding.same(query, vectors)
+    alike = ts.rounding.same(query, vectors)
     if metric == "centred":
         mean, metric = vectors.mean(0, dtype=np.float64).astype(np.float32), "cosine"
-        if not rounding.same(vectors, mean).all():  # else nothing would be left
-            query, vectors = (np.where(rounding.same(v, mean)[:, None], 0, v - mean) for v in (query, vectors))
+        if not ts.rounding.same(vectors, mean).all():  # else nothing would be left
+            query, vectors = (np.where(ts.rounding.same(v, mean)[:, None], 0, v - mean) for v in (query, vectors))
     distances = np.where(alike, 0, pairwise_distances(query, vectors, metric)[0])
     order = np.argsort(distances, kind="stable")
     return distances[order], order
 
 
-def gallery(model, image, photos, index, found, k: int) -> Captioned:
+def gallery(model, image, photos, index, found, k: int) -> ts.Captioned:
     """The query and its k nearest photos, as the network sees them."""
     pictures, captions = [as_seen(model, image)], [f"your photo: {image.name}"]
     for distance, i in zip(found[0][:k], found[1][:k]):
         photo = photos.photo(index.positions[i])
-        pictures.append(as_seen(model, PhotoInput(photo.picture, photo.name, image.fit)))
+        pictures.append(as_seen(model, ts.PhotoInput(photo.picture, photo.name, image.fit)))
         captions.append(f"{distance:.2f}  {described(index, i).rpartition('/')[2]}")  # folders are in the table
-    return Captioned(pictures, captions)
+    return ts.Captioned(pictures, captions)
 
 
-def as_seen(model, photo: PhotoInput):
+def as_seen(model, photo: ts.PhotoInput):
     """The part of a photo that the network sees, uint8 [height, width, 3]."""
     import numpy as np
 
@@ -152,6 +137,6 @@ def described(index, i: int) -> str:
     return f"{name} ({label})" if label and label not in name else name
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(nearest_neighbors)

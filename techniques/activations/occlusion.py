@@ -4,43 +4,28 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated
 
-from timmscope import (
-    Choice,
-    Declined,
-    Heatmap,
-    InvalidInput,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Shown,
-    Target,
-    VisionModel,
-    hookimpl,
-    rounding,
-    technique,
-)
+import timmscope as ts
 
 BATCH = 4  # copies a pass, always as many since the last bits depend on it: the fastest on CPUs in channels_last
 PREVIEWS = 24  # at most
 
 
-@technique(
+@ts.technique(
     "Occlusion",
     family="Activations",
     outputs=[
-        Heatmap("probability_map", "Probability when covered here", colors="turbo"),
-        Heatmap("drop_map", "Drop of the probability", colors="RdBu_r", signed=True),
+        ts.Heatmap("probability_map", "Probability when covered here", colors="turbo"),
+        ts.Heatmap("drop_map", "Drop of the probability", colors="RdBu_r", signed=True),
     ],
 )
 def occlusion(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    target: Annotated[int | None, Target("Class")] = None,
-    window: Annotated[int, Number("Window", 4, 512)] = 56,
-    stride: Annotated[int, Number("Stride", 2, 256)] = 14,
-    fill: Annotated[str, Choice("Fill", ("mean", "black", "blur"))] = "mean",
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    target: Annotated[int | None, ts.Target("Class")] = None,
+    window: Annotated[int, ts.Number("Window", 4, 512)] = 56,
+    stride: Annotated[int, ts.Number("Stride", 2, 256)] = 14,
+    fill: Annotated[str, ts.Choice("Fill", ("mean", "black", "blur"))] = "mean",
+) -> Iterator[ts.Outputs]:
     r"""How probable the class stays when a patch slides over the photo.
 
     What you see:
@@ -70,60 +55,101 @@ def occlusion(
         Declined: The probability is the same wherever the photo is covered, but for rounding; or scores are not finite.
         InvalidInput: The window is larger than the input, or the stride than the window.
     """
-    import numpy as np
     import torch
 
     height, width = model.size
     if window > min(height, width):
-        raise InvalidInput("window", window, f"at most {min(height, width)}, the side of the model's input")
+        raise ts.InvalidInput("window", window, f"at most {min(height, width)}, the side of the model's input")
     if stride > window:
-        raise InvalidInput("stride", stride, f"at most {window}, the window, so that every pixel is covered")
+        raise ts.InvalidInput("stride", stride, f"at most {window}, the window, so that every pixel is covered")
     seen = model.see(image)
-    cover = covering(model, image, fill)
     with torch.no_grad():
         explained = model.explain(seen.input.repeat(BATCH, 1, 1, 1), target)
     require_finite(model, explained.logits)
     what, amount = model.labels.noun.title(), "probability" if model.classifies else "share of the features"
     probability = float(explained.scores.values[explained.target])
+    note = f"{what} explained: {explained.label}, {amount} {probability:.3f} uncovered."
 
-    places = [slice(y, y + window) for y in starts(height, window, stride)]
-    grid = [(rows, slice(x, x + window)) for rows in places for x in starts(width, window, stride)]
-    total, count = np.zeros((height, width)), np.zeros((height, width))
-    every = -(-len(grid) // BATCH // PREVIEWS) * BATCH
-    for first in range(0, len(grid), BATCH):
-        batch = grid[first : first + BATCH]
-        covered = seen.input.repeat(BATCH, 1, 1, 1).contiguous(memory_format=torch.channels_last)
-        for i, (rows, columns) in enumerate(batch):
-            covered[i, :, rows, columns] = cover[0, :, rows, columns]
+    rows, columns = (starts(side, window, stride) for side in (height, width))
+    places = [(slice(y, y + window), slice(x, x + window)) for y in rows for x in columns]
+    means = Means((height, width), probability)
+    every = max(-(-len(places) // BATCH // PREVIEWS) * BATCH, BATCH)
+    for found in when_covered(explained, seen.input, covering(model, image, fill), places):
+        for place, value in found:
+            means.add(place, value)
+        if means.places < len(places) and means.places % every:
+            continue
+        mean = means.map()
+        if means.places == len(places) and (abs(mean - probability) <= ts.rounding.limit(probability)).all():
+            raise ts.Declined(
+                f"{model.name} ({model.weights} weights) says the same wherever the photo is covered: the "
+                f"{amount} stays {probability:.3g} but for rounding, so there is no map to show."
+            )
+        drop = probability - mean
+        outputs = ts.Outputs(
+            probability_map=ts.Shown(mean, seen.over(mean)), drop_map=ts.Shown(drop, seen.over(drop, signed=True))
+        )
+        yield outputs.at(means.places, len(places)).note(note)
+
+
+def when_covered(explained: ts.Explained, photo, cover, places):
+    """Yield, batch by batch, the places and the probability p_c of the photo covered there.
+
+    Args:
+        explained: The class.
+        photo: The network's input, [1, channels, height, width].
+        cover: What the patch shows, likewise.
+        places: Rows and columns of each patch, as slices.
+    """
+    import torch
+
+    model, uncovered = explained.model, float(explained.scores.values[explained.target])
+    for first in range(0, len(places), BATCH):
+        batch = places[first : first + BATCH]
+        covered = photo.repeat(BATCH, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        for image, (rows, columns) in zip(covered, batch):
+            image[:, rows, columns] = cover[0, :, rows, columns]
         with torch.no_grad():
             logits = model.logits(covered)
         require_finite(model, logits)
-        alike = rounding.same(logits, explained.logits[0])
-        for i, (rows, columns) in enumerate(batch):
-            total[rows, columns] += probability if alike[i] else model.scores(logits[i]).values[explained.target]
-            count[rows, columns] += 1
-        done = first + len(batch)
-        if done == len(grid) or done % max(every, BATCH) == 0:
-            mean = np.where(count > 0, total / count.clip(1), probability)
-            if done == len(grid) and (abs(mean - probability) <= rounding.limit(probability)).all():
-                raise Declined(
-                    f"{model.name} ({model.weights} weights) says the same wherever the photo is covered: the "
-                    f"{amount} stays {probability:.3g} but for rounding, so there is no map to show."
-                )
-            yield (
-                Outputs(
-                    probability_map=Shown(mean, seen.over(mean)),
-                    drop_map=Shown(probability - mean, seen.over(probability - mean, signed=True)),
-                )
-                .at(done, len(grid))
-                .note(f"{what} explained: {explained.label}, {amount} {probability:.3f} uncovered.")
-            )
+        alike = ts.rounding.same(logits, explained.logits[0])
+        yield [
+            (place, uncovered if alike[i] else model.scores(logits[i]).values[explained.target])
+            for i, place in enumerate(batch)
+        ]
 
 
-def require_finite(model: VisionModel, logits) -> None:
+class Means:
+    """For each pixel the mean of the values of all places that cover it.
+
+    Args:
+        size: Height and width.
+        otherwise: Value of a pixel that is not covered yet.
+    """
+
+    def __init__(self, size: tuple[int, int], otherwise: float) -> None:
+        import numpy as np
+
+        self.total, self.count = np.zeros(size), np.zeros(size)
+        self.otherwise, self.places = otherwise, 0
+
+    def add(self, place: tuple[slice, slice], value: float) -> None:
+        """One more place."""
+        self.total[place] += value
+        self.count[place] += 1
+        self.places += 1
+
+    def map(self):
+        """The means, [height, width]."""
+        import numpy as np
+
+        return np.where(self.count > 0, self.total / self.count.clip(1), self.otherwise)
+
+
+def require_finite(model: ts.VisionModel, logits) -> None:
     """Decline scores, of one photo or more, that are not finite."""
     if not bool(logits.isfinite().all()):
-        raise Declined(f"{model.name} ({model.weights} weights) gives scores that are not finite.")
+        raise ts.Declined(f"{model.name} ({model.weights} weights) gives scores that are not finite.")
 
 
 def starts(size: int, window: int, stride: int) -> list[int]:
@@ -131,7 +157,7 @@ def starts(size: int, window: int, stride: int) -> list[int]:
     return [i * stride for i in range(-(-(size - window) // stride) + 1)]
 
 
-def covering(model: VisionModel, image: PhotoInput, fill: str):
+def covering(model: ts.VisionModel, image: ts.PhotoInput, fill: str):
     """What the patch shows, as a whole normalised image [1, channels, height, width]."""
     from PIL import ImageFilter
 
@@ -143,6 +169,6 @@ def covering(model: VisionModel, image: PhotoInput, fill: str):
     return cover.zero_() if fill == "mean" else cover  # the data set's mean is zero after normalisation
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(occlusion)

@@ -3,24 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import (
-    Captioned,
-    Declined,
-    Gallery,
-    Layer,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    PhotoList,
-    Photos,
-    Unit,
-    VisionModel,
-    hookimpl,
-    render,
-    rounding,
-    technique,
-)
+import timmscope as ts
 
 from .maximal_patches import DEPTH, RICH
 
@@ -30,21 +13,21 @@ CANVAS = 192  # side of the synthetic picture, in pixels
 PATCHES = 9
 
 
-@technique(
+@ts.technique(
     "Unit sheet",
     family="Activations",
     gpu_seconds=lambda photos, steps: 8 + len(photos) / 50 + steps / 20,
-    outputs=[Gallery("sheet", "One unit, four ways", columns=2)],
+    outputs=[ts.Gallery("sheet", "One unit, four ways", columns=2)],
 )
 def unit_sheet(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    photos: Annotated[PhotoList, Photos("Photo set")] = "embedded",
-    layer: Annotated[str, Layer("Layer", depth=DEPTH, known=RICH)] = "",
-    unit: Annotated[int | None, Unit("Unit")] = None,
-    steps: Annotated[int, Number("Steps of the synthetic picture", 1, 1024)] = 96,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RICH)] = "",
+    unit: Annotated[int | None, ts.Unit("Unit")] = None,
+    steps: Annotated[int, ts.Number("Steps of the synthetic picture", 1, 1024)] = 96,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""One unit seen four ways: its best patches, its synthetic picture, its map on the photo, and guided backprop.
 
     What you see:
@@ -93,7 +76,7 @@ def unit_sheet(
         for picture, done in sheet.synthetic(steps, seed):
             sheet.views["synthetic"] = picture
             yield sheet.outputs().at(len(photos) + done, total)
-    except Declined as declined:
+    except ts.Declined as declined:
         sheet.missing["synthetic"] = str(declined)
     chosen = ", the one with the largest value on the photo" if unit is None else ""
     sheet.notes += [f"Left out, {view}: {reason}" for view, reason in sheet.missing.items()]
@@ -120,7 +103,9 @@ class Sheet:
         with torch.no_grad():
             values = reader(seen.input)[layer][0].float().cpu().numpy()
         if not np.isfinite(values).all():
-            raise Declined(f"Layer {layer} of {model.name} ({model.weights} weights) has values that are not finite.")
+            raise ts.Declined(
+                f"Layer {layer} of {model.name} ({model.weights} weights) has values that are not finite."
+            )
         self.model, self.layer, self.seen = model, layer, seen
         self.unit = int(values.max((1, 2)).argmax()) if unit is None else unit
         self.values, self.rectified = values[self.unit], bool(reader.opened)
@@ -132,18 +117,18 @@ class Sheet:
         """Add a view, or keep the reason why it does not apply."""
         try:
             self.views[view] = make()
-        except Declined as declined:
+        except ts.Declined as declined:
             self.missing[view] = str(declined)
 
-    def outputs(self) -> Outputs:
+    def outputs(self) -> ts.Outputs:
         """The page as it is."""
         pictures, captions = zip(*(self.views[view] for view in VIEWS if view in self.views))
-        return Outputs(sheet=Captioned([fitted(picture) for picture in pictures], captions))
+        return ts.Outputs(sheet=ts.Captioned([fitted(picture) for picture in pictures], captions))
 
-    def finished(self) -> Outputs:
+    def finished(self) -> ts.Outputs:
         """The page, when at least one way applied."""
         if not self.views:
-            raise Declined(" ".join(f"{view}: {reason}" for view, reason in self.missing.items()))
+            raise ts.Declined(" ".join(f"{view}: {reason}" for view, reason in self.missing.items()))
         return self.outputs()
 
     def map_on_photo(self):
@@ -151,10 +136,10 @@ class Sheet:
         from PIL import Image
 
         values = self.values.clip(min=0) if self.rectified else self.values
-        if rounding.constant(values):
-            raise Declined(f"the unit gives {values.max():.3g} everywhere in the photo.")
+        if ts.rounding.constant(values):
+            raise ts.Declined(f"the unit gives {values.max():.3g} everywhere in the photo.")
         height, width = self.model.size
-        picture = render.overlay(Image.fromarray(self.seen.pixels), (0, 0, width, height), values)
+        picture = ts.render.overlay(Image.fromarray(self.seen.pixels), (0, 0, width, height), values)
         return picture, f"Map on the photo: {values.min():.3g} to {values.max():.3g}"
 
     def guided(self):
@@ -164,7 +149,7 @@ class Sheet:
         place = divmod(int(self.values.argmax()), self.values.shape[1])
         neuron = self.model.neuron(self.seen.input, self.layer, self.unit, place)
         gradient = guided_gradient(self.model, neuron, self.seen.input, "guided", open_top=True).cpu().numpy()
-        return render.gradient_picture(gradient), f"Guided backprop: {neuron.label}"
+        return ts.render.gradient_picture(gradient), f"Guided backprop: {neuron.label}"
 
     def patches(self, photos, index):
         """The patches of the photo set that excite the unit most."""
@@ -174,7 +159,7 @@ class Sheet:
         ranks.choose([self.unit], PATCHES, 1)
         best = ranks.best(self.unit, PATCHES)
         self.notes += [*ranks.notes([], best), described(self.model, field)]
-        wall = render.wall(cut_all(self.model, photos, field, best), columns=3)
+        wall = ts.render.wall(cut_all(self.model, photos, field, best), columns=3)
         return wall, f"Patches of {photos.title}: {best[0].value:.3g} to {best[-1].value:.3g}"
 
     def synthetic(self, steps: int, seed: int):
@@ -205,6 +190,6 @@ def fitted(picture):
     return np.asarray(ImageOps.pad(whole, (SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(unit_sheet)

@@ -4,44 +4,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from timmscope import (
-    Captioned,
-    Declined,
-    Explained,
-    Gallery,
-    Heatmaps,
-    Layer,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Scores,
-    Switch,
-    Targets,
-    VisionModel,
-    hookimpl,
-    render,
-    require_gradient,
-    rounding,
-    technique,
-)
+import timmscope as ts
 
 
-@technique(
+@ts.technique(
     "Grad-CAM",
     family="Gradients",
     outputs=[
-        Heatmaps("heatmaps", "Class activation", colors="turbo"),
-        Gallery("overlay", "Over the photo"),
-        Scores("scores", "Scores"),
+        ts.Heatmaps("heatmaps", "Class activation", colors="turbo"),
+        ts.Gallery("overlay", "Over the photo"),
+        ts.Scores("scores", "Scores"),
     ],
 )
 def grad_cam(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    targets: Annotated[Sequence[int], Targets("Classes")] = (),
-    layer: Annotated[str, Layer("Layer")] = "",
-    guided: Annotated[bool, Switch("Guided Grad-CAM")] = False,
-) -> Outputs:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    targets: Annotated[Sequence[int], ts.Targets("Classes")] = (),
+    layer: Annotated[str, ts.Layer("Layer")] = "",
+    guided: Annotated[bool, ts.Switch("Guided Grad-CAM")] = False,
+) -> ts.Outputs:
     r"""Where the evidence for a class lies; for several classes side by side.
 
     What you see:
@@ -85,14 +66,14 @@ def grad_cam(
         _guided(model, explained, seen, heat) if guided else seen.over(heat) for explained, heat in zip(classes, maps)
     ]
     empty = [label for label, heat in zip(captions, maps) if not heat.any()]
-    return Outputs(
-        heatmaps=Captioned(np.stack(maps), captions),
-        overlay=Captioned(overlays, captions),
+    return ts.Outputs(
+        heatmaps=ts.Captioned(np.stack(maps), captions),
+        overlay=ts.Captioned(overlays, captions),
         scores=first.scores,
     ).note(*(f"Nothing in {layer} speaks for {label}: its map is empty." for label in empty))
 
 
-def class_activation(model, layer: str, score: Explained, image):
+def class_activation(model, layer: str, score: ts.Explained, image):
     """L^c of one class on one image, float32 [height, width] of the input."""
     import torch.nn.functional as F
     from captum.attr import LayerGradCam
@@ -100,28 +81,28 @@ def class_activation(model, layer: str, score: Explained, image):
     with model.probe(layer) as probe:
         parts = LayerGradCam(score, probe).attribute(image.requires_grad_(), attr_dim_summation=False).detach()
     if not bool(parts.any()):
-        raise Declined(
+        raise ts.Declined(
             f"Layer {layer} of {model.name} ({model.weights} weights) is zero everywhere, or has no gradient for this "
             "class: there is nothing to show."
         )
-    require_gradient(parts, model)
+    ts.require_gradient(parts, model)
     cam, magnitude = parts.sum(1, keepdim=True), float(parts.abs().sum(1).max())
-    if cam.numel() > 1 and rounding.constant(cam, magnitude):
-        raise Declined(
+    if cam.numel() > 1 and ts.rounding.constant(cam, magnitude):
+        raise ts.Declined(
             f"Layer {layer} of {model.name} ({model.weights} weights) has the same values at every place, so it cannot "
             "tell where the evidence lies. An earlier layer may."
         )
-    evidence = F.threshold(cam, rounding.limit(magnitude), 0)  # the rectifier, with what is zero but for rounding
+    evidence = F.threshold(cam, ts.rounding.limit(magnitude), 0)  # the rectifier, with what is zero but for rounding
     cam = F.interpolate(evidence, model.size, mode="bilinear", align_corners=False)
     return cam[0, 0].cpu().numpy()
 
 
-def _guided(model, score: Explained, seen, cam):
+def _guided(model, score: ts.Explained, seen, cam):
     from timmscope.gradients import guided_gradient
 
-    return render.gradient_picture(guided_gradient(model, score, seen.input, "guided").cpu().numpy() * cam)
+    return ts.render.gradient_picture(guided_gradient(model, score, seen.input, "guided").cpu().numpy() * cam)
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(grad_cam)

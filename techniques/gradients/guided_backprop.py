@@ -2,40 +2,24 @@
 
 from typing import Annotated
 
-from timmscope import (
-    Choice,
-    Heatmap,
-    Layer,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    Position,
-    Switch,
-    Target,
-    Unit,
-    VisionModel,
-    hookimpl,
-    render,
-    technique,
-)
+import timmscope as ts
 
 
-@technique(
+@ts.technique(
     "Guided backprop",
     family="Gradients",
-    outputs=[Heatmap("heatmap", "Magnitude"), Picture("overlay", "Gradient in colour (grey is zero)")],
+    outputs=[ts.Heatmap("heatmap", "Magnitude"), ts.Picture("overlay", "Gradient in colour (grey is zero)")],
 )
 def guided_backprop(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    layer: Annotated[str, Layer("Layer", optional=True)] = "",
-    unit: Annotated[int | None, Unit("Unit")] = None,
-    position: Annotated[tuple | None, Position("Position")] = None,
-    rule: Annotated[str, Choice("Rule", ("guided", "deconvnet", "gradient"))] = "guided",
-    open_top: Annotated[bool, Switch("Pass through saturation")] = False,
-    target: Annotated[int | None, Target("Class")] = None,
-) -> Outputs:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    layer: Annotated[str, ts.Layer("Layer", optional=True)] = "",
+    unit: Annotated[int | None, ts.Unit("Unit")] = None,
+    position: Annotated[tuple | None, ts.Position("Position")] = None,
+    rule: Annotated[str, ts.Choice("Rule", ("guided", "deconvnet", "gradient"))] = "guided",
+    open_top: Annotated[bool, ts.Switch("Pass through saturation")] = False,
+    target: Annotated[int | None, ts.Target("Class")] = None,
+) -> ts.Outputs:
     r"""Which strokes of the photo excite one neuron, or a whole class, with everything that inhibits left out.
 
     What you see:
@@ -76,11 +60,11 @@ def guided_backprop(
     seen = model.see(image)
     score = model.neuron(seen.input, layer, unit, position) if layer else model.explain(seen.input, target)
     gradient = guided_gradient(model, score, seen.input, rule, open_top).cpu().numpy()
-    return Outputs(heatmap=abs(gradient).max(axis=0), overlay=render.gradient_picture(gradient)).note(
+    return ts.Outputs(heatmap=abs(gradient).max(axis=0), overlay=ts.render.gradient_picture(gradient)).note(
         f"Explained: {score.label}."
     )
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(guided_backprop)

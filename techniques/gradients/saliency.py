@@ -3,26 +3,13 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import (
-    Heatmap,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    Scores,
-    Target,
-    VisionModel,
-    hookimpl,
-    require_gradient,
-    technique,
-)
+import timmscope as ts
 
 BATCH = 8  # noisy copies a pass, at most
 
 
 def saliency_maps(
-    model: VisionModel, image: PhotoInput, target: int | None, samples: int, noise: float, seed: int
+    model: ts.VisionModel, image: ts.PhotoInput, target: int | None, samples: int, noise: float, seed: int
 ) -> Iterator[tuple]:
     """Yield (sum of the maps so far [height, width], copies done, what the network saw, what is explained)."""
     import torch
@@ -35,7 +22,7 @@ def saliency_maps(
 
     def maps(images, score):  # M_ij = max over RGB of |dS_c / dI_ij|
         gradient = Saliency(score).attribute(images.requires_grad_(), abs=True)
-        return require_gradient(gradient, model).amax(dim=1)
+        return ts.require_gradient(gradient, model).amax(dim=1)
 
     if samples == 1:  # the score is there already
         yield maps(seen.input, lambda _: explained.score)[0].cpu().numpy(), 1, seen, explained
@@ -50,19 +37,19 @@ def saliency_maps(
         yield total.cpu().numpy() / (done + shape[0]), done + shape[0], seen, explained
 
 
-@technique(
+@ts.technique(
     "Saliency",
     family="Gradients",
-    outputs=[Heatmap("heatmap", "Saliency"), Picture("overlay", "Over the photo"), Scores("scores", "Scores")],
+    outputs=[ts.Heatmap("heatmap", "Saliency"), ts.Picture("overlay", "Over the photo"), ts.Scores("scores", "Scores")],
 )
 def saliency(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    target: Annotated[int | None, Target("Class")] = None,
-    samples: Annotated[int, Number("Samples", 1, 256)] = 1,
-    noise: Annotated[float, Number("Noise", 0, 1)] = 0.15,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    target: Annotated[int | None, ts.Target("Class")] = None,
+    samples: Annotated[int, ts.Number("Samples", 1, 256)] = 1,
+    noise: Annotated[float, ts.Number("Noise", 0, 1)] = 0.15,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""Which pixels change the class score most when they change a little.
 
     What you see:
@@ -94,10 +81,10 @@ def saliency(
         Declined: The gradient is zero everywhere, or not finite.
     """
     for heat, done, seen, explained in saliency_maps(model, image, target, samples, noise, seed):
-        outputs = Outputs(heatmap=heat, overlay=seen.over(heat), scores=explained.scores)
+        outputs = ts.Outputs(heatmap=heat, overlay=seen.over(heat), scores=explained.scores)
         yield outputs.at(done, samples).note(f"{model.labels.noun.title()} explained: {explained.label}.")
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(saliency)

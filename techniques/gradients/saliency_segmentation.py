@@ -3,20 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import (
-    Declined,
-    Heatmap,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    Target,
-    VisionModel,
-    hookimpl,
-    rounding,
-    technique,
-)
+import timmscope as ts
 
 from .saliency import saliency_maps
 
@@ -25,19 +12,19 @@ CONTRAST = 4  # grey levels that regions differ by at least: noise and JPEG make
 BACKGROUND, PROBABLE, SURE = 0.3, 0.8, 0.95  # quantiles of the blurred map
 
 
-@technique(
+@ts.technique(
     "Saliency segmentation",
     family="Gradients",
-    outputs=[Picture("cutout", "Cut-out"), Heatmap("mask", "Mask")],
+    outputs=[ts.Picture("cutout", "Cut-out"), ts.Heatmap("mask", "Mask")],
 )
 def saliency_segmentation(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    target: Annotated[int | None, Target("Class")] = None,
-    samples: Annotated[int, Number("Samples", 1, 256)] = 32,
-    iterations: Annotated[int, Number("GrabCut iterations", 1, 20)] = 5,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    target: Annotated[int | None, ts.Target("Class")] = None,
+    samples: Annotated[int, ts.Number("Samples", 1, 256)] = 32,
+    iterations: Annotated[int, ts.Number("GrabCut iterations", 1, 20)] = 5,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""Cut the object out of the photo, with a network that was never taught where objects are.
 
     What you see:
@@ -76,7 +63,7 @@ def saliency_segmentation(
         cutout = np.where(shown[..., None], seen.pixels, 255).astype(np.uint8)
         preview = heat / heat.max() if mask is None else mask.astype(np.float32)
         yield (
-            Outputs(cutout=cutout, mask=preview)
+            ts.Outputs(cutout=cutout, mask=preview)
             .at(done, samples)
             .note(f"{model.labels.noun.title()} segmented: {explained.label}.")
         )
@@ -90,7 +77,7 @@ def require_contrast(pixels):
     regions = cv2.GaussianBlur(np.asarray(pixels, np.float32), (0, 0), BLUR)
     found = float(np.ptp(regions, axis=(0, 1)).max())
     if found < CONTRAST:
-        raise Declined(
+        raise ts.Declined(
             "The photo is too uniform to tell object from background: its regions differ by "
             f"{found:.1f} of 255 grey levels, and {CONTRAST} are the least that says anything."
         )
@@ -117,14 +104,14 @@ def cut(pixels, heat, iterations: int, seed: int):
     labels[smooth > probable] = cv2.GC_PR_FGD
     labels[smooth > sure] = cv2.GC_FGD
     labels[smooth < background] = cv2.GC_BGD
-    if rounding.constant(smooth) or not {cv2.GC_BGD, cv2.GC_FGD} <= set(np.unique(labels)):
-        raise Declined("The saliency map is too uniform to tell object from background in this photo.")
+    if ts.rounding.constant(smooth) or not {cv2.GC_BGD, cv2.GC_FGD} <= set(np.unique(labels)):
+        raise ts.Declined("The saliency map is too uniform to tell object from background in this photo.")
     cv2.setRNGSeed(seed)  # OpenCV keeps one generator a thread
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(np.ascontiguousarray(pixels[..., ::-1]), labels, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(saliency_segmentation)

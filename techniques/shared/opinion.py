@@ -12,16 +12,16 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from timmscope import ClassScores, ModelUnavailable, VisionModel, lend
+import timmscope as ts
 
 
-def scores(model: VisionModel, pictures: Sequence[np.ndarray], target: int | None = None) -> list[ClassScores]:
+def scores(model: ts.VisionModel, pictures: Sequence[np.ndarray], target: int | None = None) -> list[ts.ClassScores]:
     """A model's scores of whole pictures, uint8 [height, width, 3]; `target` is the class to point out."""
     seen = [model.score_photo(Image.fromarray(picture), fit=True) for picture in pictures]
-    return [ClassScores(one.values, one.labels, target) for one in seen]
+    return [ts.ClassScores(one.values, one.labels, target) for one in seen]
 
 
-def loaded_again(model: VisionModel, file: str, picture: np.ndarray, quality: int = 0) -> str:
+def loaded_again(model: ts.VisionModel, file: str, picture: np.ndarray, quality: int = 0) -> str:
     """A sentence on what a model sees in a saved picture, found by showing it: whole, cropped, and as a JPEG.
 
     Args:
@@ -54,7 +54,7 @@ class Second:
         why: Why there is none, once it has been asked.
     """
 
-    def __init__(self, name: str, model: VisionModel, label: str = "") -> None:
+    def __init__(self, name: str, model: ts.VisionModel, label: str = "") -> None:
         self.name, self.model, self.label = name, model, label
         self.why = "" if name else "No second opinion: no second model is named."
         self._stranger = ""
@@ -65,23 +65,23 @@ class Second:
         self.ask([])
         return [note for note in (self.why, self._stranger) if note]
 
-    def ask(self, pictures: Sequence[np.ndarray]) -> list[ClassScores]:
+    def ask(self, pictures: Sequence[np.ndarray]) -> list[ts.ClassScores]:
         """Its scores of whole pictures, uint8 [height, width, 3], as `scores`; none where it cannot be had."""
         if self.why:
             return []
         try:
-            with lend(self.name) as other:
+            with ts.lend(self.name) as other:
                 self.why = self._unfit(other)
                 if self.why:
                     return []
                 known = self.label in other.labels.short
                 self._stranger = f"{other.name} has no class called {self.label}." if self.label and not known else ""
                 return scores(other, pictures, other.labels.short.index(self.label) if known else None)
-        except ModelUnavailable as error:
+        except ts.ModelUnavailable as error:
             self.why = f"No second opinion: {error}"
             return []
 
-    def _unfit(self, other: VisionModel) -> str:
+    def _unfit(self, other: ts.VisionModel) -> str:
         """Why a model's scores would be no second opinion."""
         if (other.name, other.weights) == (self.model.name, self.model.weights):
             return f"No second opinion: {other.name} is the model itself."

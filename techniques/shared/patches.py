@@ -12,18 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from timmscope import (
-    Declined,
-    Index,
-    LayerReader,
-    Outputs,
-    PhotoInput,
-    PhotoList,
-    ReceptiveField,
-    VisionModel,
-    index_photos,
-    rounding,
-)
+import timmscope as ts
 
 TILE = 128  # longer side of a patch as shown, in pixels
 MOST = 0.7  # largest theoretical field that still leaves something out, as a share of the input's side
@@ -31,11 +20,13 @@ NEIGHBOURS = 3  # a token's crop is as many patches high and wide: one patch alo
 LISTED = 12  # units that a note names
 
 
-def indexed(model: VisionModel, photos: PhotoList, layer: str, more: int = 0) -> Generator[Outputs, None, Index]:
+def indexed(
+    model: ts.VisionModel, photos: ts.PhotoList, layer: str, more: int = 0
+) -> Generator[ts.Outputs, None, ts.Index]:
     """Index the photos; yields progress, with `more` steps to come after it, and returns the index."""
-    for step in index_photos(model, photos, layer):
+    for step in ts.index_photos(model, photos, layer):
         waiting = "Another run computes the same index." if step.waiting else ""
-        yield Outputs().at(step.done, step.total + more).note(waiting)
+        yield ts.Outputs().at(step.done, step.total + more).note(waiting)
     return step.index
 
 
@@ -61,9 +52,9 @@ class Ranks:
         index: Its index.
     """
 
-    def __init__(self, model: VisionModel, photos: PhotoList, layer: str, index: Index) -> None:
+    def __init__(self, model: ts.VisionModel, photos: ts.PhotoList, layer: str, index: ts.Index) -> None:
         self.layer, self.index = layer, index
-        self.rectified = bool(LayerReader(model, [layer], before_activation=True).opened)
+        self.rectified = bool(ts.LayerReader(model, [layer], before_activation=True).opened)
         names = [photos[position].source or f"{position} {photos[position].name}" for position in index.positions]
         self.sources = np.unique(names, return_inverse=True)[1]
         self.tops = np.full((self.sources.max() + 1, index.values.shape[1]), -np.inf, np.float32)
@@ -87,7 +78,7 @@ class Ranks:
         chosen = [unit for unit in units if fires[unit]] if units else self._selective(fires, per_unit, limit)
         if not chosen:
             which = f"None of the units {_listed(units)}" if units else "No unit"
-            raise Declined(f"{which} of {self.layer} fires on any of these {len(self.index):,} photos.")
+            raise ts.Declined(f"{which} of {self.layer} fires on any of these {len(self.index):,} photos.")
         return chosen, [unit for unit in (units or range(total)) if not fires[unit]]
 
     def _selective(self, fires: np.ndarray, per_unit: int, limit: int) -> list[int]:
@@ -95,7 +86,7 @@ class Ranks:
         count = min(per_unit, len(self.tops))
         top = np.sort(self.tops, axis=0)[-count:].mean(0)
         spread = self.tops.std(0)
-        varies = spread > rounding.limit(np.abs(self.tops).max(0))
+        varies = spread > ts.rounding.limit(np.abs(self.tops).max(0))
         stands_out = np.divide(top - self.tops.mean(0), spread, out=np.zeros_like(spread), where=varies)
         order = np.lexsort((-top, -stands_out, -np.minimum(fires, count)))  # whole rows before the silent
         order = [int(unit) for unit in order if fires[unit]]
@@ -121,29 +112,29 @@ class Ranks:
         ]
 
 
-def window(model: VisionModel, layer: str, kind: str = "auto") -> ReceptiveField:
+def window(model: ts.VisionModel, layer: str, kind: str = "auto") -> ts.ReceptiveField:
     """The receptive field that patches are cut by: square, and no larger than the input."""
     height, width = model.size
     if model.layers[layer].grid is None:  # one value a unit sees everything
-        return ReceptiveField("theoretical", height, width, model.size, (height / 2, width / 2), model.size)
+        return ts.ReceptiveField("theoretical", height, width, model.size, (height / 2, width / 2), model.size)
     field = _telling(model, layer) if kind == "auto" else model.receptive_field(layer, kind)
     side = max(field.height, field.width) * (NEIGHBOURS if field.kind == "token" else 1)
     side = min(side, height, width)
     return replace(field, height=side, width=side)
 
 
-def _telling(model: VisionModel, layer: str) -> ReceptiveField:
+def _telling(model: ts.VisionModel, layer: str) -> ts.ReceptiveField:
     """The field of the kind that shows most: one that leaves something out, and can be had."""
     try:
         field = model.receptive_field(layer)
         if field.kind == "theoretical" and max(field.height, field.width) > MOST * min(model.size):
             field = model.receptive_field(layer, "effective")
         return field
-    except Declined:  # the effective field takes a backward pass
+    except ts.Declined:  # the effective field takes a backward pass
         return model.receptive_field(layer, "token")
 
 
-def described(model: VisionModel, field: ReceptiveField) -> str:
+def described(model: ts.VisionModel, field: ts.ReceptiveField) -> str:
     """A sentence on the size of the patches."""
     height, width = model.size
     what = {"token": f"a token's place with its neighbours, {NEIGHBOURS} x {NEIGHBOURS} patches"}
@@ -154,7 +145,9 @@ def described(model: VisionModel, field: ReceptiveField) -> str:
     )
 
 
-def cut_all(model: VisionModel, photos: PhotoList, field: ReceptiveField, patches: Sequence[Patch]) -> list[np.ndarray]:
+def cut_all(
+    model: ts.VisionModel, photos: ts.PhotoList, field: ts.ReceptiveField, patches: Sequence[Patch]
+) -> list[np.ndarray]:
     """The patches as pictures of one size, uint8 [height, width, 3] each; every photo is decoded once."""
     pictures = {}
     for position in sorted({patch.photo for patch in patches}):
@@ -165,7 +158,7 @@ def cut_all(model: VisionModel, photos: PhotoList, field: ReceptiveField, patche
     return [pictures[i] for i in range(len(patches))]
 
 
-def cut(model: VisionModel, photo: PhotoInput, field: ReceptiveField, row: int, column: int) -> Image.Image:
+def cut(model: ts.VisionModel, photo: ts.PhotoInput, field: ts.ReceptiveField, row: int, column: int) -> Image.Image:
     """The part of a photo under the receptive field of one cell, moved inside where it reaches over the border."""
     (height, width), picture = model.size, photo.picture
     left, top, right, bottom = model.region(photo)

@@ -3,45 +3,36 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import (
-    Animation,
-    Curves,
-    Layer,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    Unit,
-    VisionModel,
-    hookimpl,
-    technique,
-)
+import timmscope as ts
 
 RECIPE, DEPTH = ("blocks.4",), 0.7
 FRAMES = 40  # of the animation, at most
 SMALLEST = 32  # side of the smallest octave, in pixels
 
 
-@technique(
+@ts.technique(
     "DeepDream",
     family="Synthesis",
     gpu_seconds=lambda octaves, steps: 8 + octaves * steps / 20,
-    outputs=[Picture("image", "Dream"), Animation("animation", "How it came"), Curves("objective", "Objective")],
+    outputs=[
+        ts.Picture("image", "Dream"),
+        ts.Animation("animation", "How it came"),
+        ts.Curves("objective", "Objective"),
+    ],
 )
 def deepdream(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo", seen=False)],
-    layer: Annotated[str, Layer("Layer", depth=DEPTH, known=RECIPE)] = "",
-    unit: Annotated[int | None, Unit("Unit")] = None,
-    octaves: Annotated[int, Number("Octaves", 1, 8)] = 4,
-    octave_scale: Annotated[float, Number("Octave scale", 1.1, 2)] = 1.4,
-    steps: Annotated[int, Number("Steps an octave", 1, 200)] = 15,
-    jitter: Annotated[int, Number("Jitter", 0, 64)] = 16,
-    strength: Annotated[float, Number("Strength", 0.001, 0.1)] = 0.01,
-    size: Annotated[int, Number("Size", 32, 1024)] = 400,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo", seen=False)],
+    layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RECIPE)] = "",
+    unit: Annotated[int | None, ts.Unit("Unit")] = None,
+    octaves: Annotated[int, ts.Number("Octaves", 1, 8)] = 4,
+    octave_scale: Annotated[float, ts.Number("Octave scale", 1.1, 2)] = 1.4,
+    steps: Annotated[int, ts.Number("Steps an octave", 1, 200)] = 15,
+    jitter: Annotated[int, ts.Number("Jitter", 0, 64)] = 16,
+    strength: Annotated[float, ts.Number("Strength", 0.001, 0.1)] = 0.01,
+    size: Annotated[int, ts.Number("Size", 32, 1024)] = 400,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""Whatever a layer sees in a photo, more of it, until dogs look out of the clouds.
 
     What you see:
@@ -93,7 +84,7 @@ def deepdream(
         optimizer = Descent(canvas.parameters, strength, natural_direction)
         for step in ascend(canvas, score, optimizer, steps, shifted, frames.of(canvas, octave * steps)):
             curve = energies + [-value for value in step.curves["-S"]]
-            outputs = Outputs(image=frames.picture(step.images), animation=frames.all, objective={"energy": curve})
+            outputs = ts.Outputs(image=frames.picture(step.images), animation=frames.all, objective={"energy": curve})
             note = f"Layer {layer}, octave {octave + 1} of {len(sizes)}: energy {curve[-1]:.3g}."
             yield outputs.at(len(curve), frames.total).note(note)
         energies, detail = curve, step.images - resized(photo, shape)
@@ -149,6 +140,6 @@ def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tupl
     return [size for i, size in enumerate(sizes) if i == 0 or min(size) >= SMALLEST][::-1]
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(deepdream)

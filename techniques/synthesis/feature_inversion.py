@@ -4,38 +4,26 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from timmscope import (
-    Captioned,
-    Curves,
-    Gallery,
-    Layers,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    VisionModel,
-    hookimpl,
-    technique,
-)
+import timmscope as ts
 
 RECIPE, DEPTHS = ("blocks.0", "blocks.2", "blocks.4"), (0, 0.35, 0.7)
 
 
-@technique(
+@ts.technique(
     "Feature inversion",
     family="Synthesis",
     gpu_seconds=lambda layers, steps: 8 + (len(layers) or 3) * steps / 20,
-    outputs=[Gallery("reconstructions", "Reconstructions, layer by layer"), Curves("objective", "Objective")],
+    outputs=[ts.Gallery("reconstructions", "Reconstructions, layer by layer"), ts.Curves("objective", "Objective")],
 )
 def feature_inversion(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    layers: Annotated[Sequence[str], Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
-    tv: Annotated[float, Number("Total variation", 0, 10)] = 1,
-    beta: Annotated[float, Number("Beta", 1, 3)] = 2,
-    steps: Annotated[int, Number("Steps", 1, 2000)] = 130,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    layers: Annotated[Sequence[str], ts.Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
+    tv: Annotated[float, ts.Number("Total variation", 0, 10)] = 1,
+    beta: Annotated[float, ts.Number("Beta", 1, 3)] = 2,
+    steps: Annotated[int, ts.Number("Steps", 1, 2000)] = 130,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""What a layer still knows of a photo: pictures made from its features alone.
 
     What you see:
@@ -105,8 +93,8 @@ def feature_inversion(
             error = float(np.square(step.pictures[0] / 255.0 - seen.pixels / 255.0).mean())
             caption = f"{layer}: {psnr(error):.1f} dB"
             total = [sum(terms) for terms in zip(*step.curves.values())]
-            shown = Captioned(np.stack([*pictures, step.pictures[0]]), [*captions, caption])
-            outputs = Outputs(reconstructions=shown, objective={layer: total}).at(
+            shown = ts.Captioned(np.stack([*pictures, step.pictures[0]]), [*captions, caption])
+            outputs = ts.Outputs(reconstructions=shown, objective={layer: total}).at(
                 i * steps + step.done, len(layers) * steps
             )
             note = f"{caption}, objective {total[-1]:.3g}."
@@ -124,6 +112,6 @@ def psnr(error: float) -> float:
     return -10 * math.log10(max(error, 10**-9.9))
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(feature_inversion)

@@ -3,24 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import (
-    Choice,
-    Curves,
-    Declined,
-    InvalidInput,
-    ModelName,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    Scores,
-    Table,
-    Target,
-    VisionModel,
-    hookimpl,
-    technique,
-)
+import timmscope as ts
 
 SURE = 0.9  # probability of the target at which the change is strong enough
 MOMENTUM = 0.9  # of the gradient: without it the steps go to and fro at the border of the ball
@@ -28,29 +11,29 @@ LISTED = 3  # classes of each opinion in the table
 QUALITY = 95  # of the JPEG that is tried
 
 
-@technique(
+@ts.technique(
     "Fooling",
     family="Synthesis",
     gpu_seconds=lambda steps: 8 + steps / 20,
     outputs=[
-        Picture("fooled", "Fooled"),
-        Picture("difference", "Difference (grey is none)"),
-        Picture("difference_10x", "Difference x 10"),
-        Scores("scores", "Scores of the fooled picture, in 8 bit"),
-        Picture("original", "Original"),
-        Table("opinions", "Opinions", ("Class", "Original", "Fooled", "Fooled, 8 bit", "Second model")),
-        Curves("objective", "Objective"),
+        ts.Picture("fooled", "Fooled"),
+        ts.Picture("difference", "Difference (grey is none)"),
+        ts.Picture("difference_10x", "Difference x 10"),
+        ts.Scores("scores", "Scores of the fooled picture, in 8 bit"),
+        ts.Picture("original", "Original"),
+        ts.Table("opinions", "Opinions", ("Class", "Original", "Fooled", "Fooled, 8 bit", "Second model")),
+        ts.Curves("objective", "Objective"),
     ],
 )
 def fooling(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Photo")],
-    target: Annotated[int | None, Target("Class to be seen")] = None,
-    norm: Annotated[str, Choice("Norm", ("linf", "l2"))] = "linf",
-    epsilon: Annotated[float, Number("Epsilon", 0.25, 64)] = 2,
-    steps: Annotated[int, Number("Steps", 1, 500)] = 20,
-    second_model: Annotated[str, ModelName("Second model")] = "tf_efficientnet_lite2",
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
+    target: Annotated[int | None, ts.Target("Class to be seen")] = None,
+    norm: Annotated[str, ts.Choice("Norm", ("linf", "l2"))] = "linf",
+    epsilon: Annotated[float, ts.Number("Epsilon", 0.25, 64)] = 2,
+    steps: Annotated[int, ts.Number("Steps", 1, 500)] = 20,
+    second_model: Annotated[str, ts.ModelName("Second model")] = "tf_efficientnet_lite2",
+) -> Iterator[ts.Outputs]:
     r"""Change a photo so little that nobody sees it, and the network says whatever you want.
 
     What you see:
@@ -96,9 +79,11 @@ def fooling(
     from ..shared import opinion
 
     if not model.classifies:
-        raise Declined(f"{model.name} has no classes to be fooled about.")
+        raise ts.Declined(f"{model.name} has no classes to be fooled about.")
     if norm == "linf" and epsilon < 1:
-        raise InvalidInput("epsilon", epsilon, "at least 1 grey level for the norm linf", "Less is lost in rounding.")
+        raise ts.InvalidInput(
+            "epsilon", epsilon, "at least 1 grey level for the norm linf", "Less is lost in rounding."
+        )
     network, seen = Network(model, model.size), model.see(image)
     original = torch.from_numpy(seen.pixels).to(model.device).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
@@ -122,7 +107,7 @@ def fooling(
         done = moment.last or after.softmax(0)[target] >= SURE
         fooled = to_uint8(rounded)[0]
         difference, difference_10x = (shown(rounded - original, gain) for gain in (1, 10))
-        outputs = Outputs(fooled=fooled, difference=difference, difference_10x=difference_10x, original=seen.pixels)
+        outputs = ts.Outputs(fooled=fooled, difference=difference, difference_10x=difference_10x, original=seen.pixels)
         outputs |= {"scores": model.scores(after, target), "objective": moment.curves}
         if done:
             break
@@ -154,6 +139,6 @@ def table(opinions, target: str) -> list[list]:
     return [[label, *(column.get(label) for column in columns)] for label in rows]  # not every model has every class
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(fooling)

@@ -3,60 +3,40 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from timmscope import (
-    Absent,
-    Captioned,
-    Choice,
-    Choices,
-    Curves,
-    Gallery,
-    InvalidInput,
-    Layer,
-    ModelName,
-    Number,
-    Outputs,
-    Picture,
-    Position,
-    Scores,
-    Target,
-    Unit,
-    VisionModel,
-    hookimpl,
-    technique,
-)
+import timmscope as ts
 
 REGULARIZERS = ("l2", "blur", "clip_pixels", "clip_gradients")
 WORKING = 160  # side of the crops that the network sees, in pixels
 SHOWPIECE = "koala"  # the class when none is given
 
 
-@technique(
+@ts.technique(
     "Gradient ascent",
     family="Synthesis",
     gpu_seconds=lambda steps, seeds: 8 + steps * (3 + seeds) / 100,
     outputs=[
-        Picture("image", "Best picture"),
-        Scores("scores", "Scores"),
-        Scores("second_opinion", "Scores by a second model", optional=True),
-        Gallery("images", "All pictures, best first"),
-        Curves("objective", "Objective"),
+        ts.Picture("image", "Best picture"),
+        ts.Scores("scores", "Scores"),
+        ts.Scores("second_opinion", "Scores by a second model", optional=True),
+        ts.Gallery("images", "All pictures, best first"),
+        ts.Curves("objective", "Objective"),
     ],
 )
 def gradient_ascent(
-    model: VisionModel,
-    target: Annotated[int | None, Target("Class")] = None,
-    layer: Annotated[str, Layer("Layer", optional=True)] = "",
-    unit: Annotated[int | None, Unit("Unit")] = None,
-    position: Annotated[tuple | None, Position("Position", resized=True)] = None,
-    canvas: Annotated[str, Choice("Canvas", ("maco", "fourier", "pixels"))] = "maco",
-    regularizers: Annotated[Sequence[str], Choices("Regularizers of pixels", REGULARIZERS)] = REGULARIZERS,
-    facets: Annotated[int, Number("Facets", 1, 6)] = 1,
-    steps: Annotated[int, Number("Steps", 1, 2048)] = 256,
-    size: Annotated[int, Number("Size", 32, 512)] = 256,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-    seeds: Annotated[int, Number("Seeds at once", 1, 6)] = 1,
-    second_model: Annotated[str, ModelName("Second model")] = "tf_efficientnet_lite2",
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    target: Annotated[int | None, ts.Target("Class")] = None,
+    layer: Annotated[str, ts.Layer("Layer", optional=True)] = "",
+    unit: Annotated[int | None, ts.Unit("Unit")] = None,
+    position: Annotated[tuple | None, ts.Position("Position", resized=True)] = None,
+    canvas: Annotated[str, ts.Choice("Canvas", ("maco", "fourier", "pixels"))] = "maco",
+    regularizers: Annotated[Sequence[str], ts.Choices("Regularizers of pixels", REGULARIZERS)] = REGULARIZERS,
+    facets: Annotated[int, ts.Number("Facets", 1, 6)] = 1,
+    steps: Annotated[int, ts.Number("Steps", 1, 2048)] = 256,
+    size: Annotated[int, ts.Number("Size", 32, 512)] = 256,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+    seeds: Annotated[int, ts.Number("Seeds at once", 1, 6)] = 1,
+    second_model: Annotated[str, ts.ModelName("Second model")] = "tf_efficientnet_lite2",
+) -> Iterator[ts.Outputs]:
     r"""The picture that a class, a unit or a single neuron likes best, made from noise.
 
     What you see:
@@ -143,9 +123,9 @@ def gradient_ascent(
     how = method(start)
     for step in ascend(how.canvas, score, how.optimizer, steps, seen, how.after, how.terms):
         curve = [-value for value in step.curves["-S"]]
-        outputs = Outputs(objective={"S": curve}).at(step.done, steps)
+        outputs = ts.Outputs(objective={"S": curve}).at(step.done, steps)
         if not step.last:
-            outputs |= {"image": step.pictures[0], "images": Captioned(step.pictures, [label] * len(step.images))}
+            outputs |= {"image": step.pictures[0], "images": ts.Captioned(step.pictures, [label] * len(step.images))}
             yield outputs.note(f"{label}: S = {curve[-1]:.3g}.", *second.notes)
 
     own, others = opinion.scores(model, step.pictures, None if layer else target), second.ask(step.pictures)
@@ -161,8 +141,8 @@ def gradient_ascent(
     outputs |= {
         "image": step.pictures[best],
         "scores": own[best],
-        "second_opinion": others[best] if others else Absent(second.why),
-        "images": Captioned(step.pictures[order], captions),
+        "second_opinion": others[best] if others else ts.Absent(second.why),
+        "images": ts.Captioned(step.pictures[order], captions),
     }
     mean = "a mean of " if count > 1 else ""
     outputs.note(
@@ -174,14 +154,14 @@ def gradient_ascent(
     yield outputs.note(*second.notes)
 
 
-def showpiece(model: VisionModel) -> int:
+def showpiece(model: ts.VisionModel) -> int:
     """The class to show when none is given."""
     try:
         return model.labels.find(SHOWPIECE)
-    except InvalidInput:
+    except ts.InvalidInput:
         return 0
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(gradient_ascent)

@@ -3,43 +3,31 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import (
-    Choice,
-    Curves,
-    InvalidInput,
-    Number,
-    Outputs,
-    Photo,
-    PhotoInput,
-    Picture,
-    VisionModel,
-    hookimpl,
-    technique,
-)
+import timmscope as ts
 
 from .texture import DEPTHS, RECIPE
 
 CONTENT, CONTENT_DEPTH = ("blocks.3.0.bn1",), 0.6
 
 
-@technique(
+@ts.technique(
     "Style transfer",
     family="Synthesis",
     gpu_seconds=lambda steps: 8 + steps / 20,
-    outputs=[Picture("image", "Content in the style"), Curves("losses", "Losses")],
+    outputs=[ts.Picture("image", "Content in the style"), ts.Curves("losses", "Losses")],
 )
 def style_transfer(
-    model: VisionModel,
-    content: Annotated[PhotoInput, Photo("Content", seen=False)],
-    style: Annotated[PhotoInput, Photo("Style", seen=False, sample="flower")],
-    content_weight: Annotated[float, Number("Content weight", 0, 10)] = 0.03,
-    style_weight: Annotated[float, Number("Style weight", 0, 10)] = 1,
-    tv: Annotated[float, Number("Total variation", 0, 10)] = 0,
-    start: Annotated[str, Choice("Start", ("content", "noise"))] = "content",
-    size: Annotated[int, Number("Size", 32, 768)] = 256,
-    steps: Annotated[int, Number("Steps", 1, 2000)] = 90,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    content: Annotated[ts.PhotoInput, ts.Photo("Content", seen=False)],
+    style: Annotated[ts.PhotoInput, ts.Photo("Style", seen=False, sample="flower")],
+    content_weight: Annotated[float, ts.Number("Content weight", 0, 10)] = 0.03,
+    style_weight: Annotated[float, ts.Number("Style weight", 0, 10)] = 1,
+    tv: Annotated[float, ts.Number("Total variation", 0, 10)] = 0,
+    start: Annotated[str, ts.Choice("Start", ("content", "noise"))] = "content",
+    size: Annotated[int, ts.Number("Size", 32, 768)] = 256,
+    steps: Annotated[int, ts.Number("Steps", 1, 2000)] = 90,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""One picture painted in the style of another.
 
     What you see:
@@ -91,7 +79,7 @@ def style_transfer(
     )
 
     if not content_weight and not style_weight:
-        raise InvalidInput("style_weight", style_weight, "more than 0 when the content's weight is 0")
+        raise ts.InvalidInput("style_weight", style_weight, "more than 0 when the content's weight is 0")
     (content_layer,), style_layers = model.at_depths(CONTENT, (CONTENT_DEPTH,)), model.at_depths(RECIPE, DEPTHS)
 
     def features(image):
@@ -119,10 +107,12 @@ def style_transfer(
     for step in optimize(canvas, loss, optimizer, steps, scale=LBFGS_SCALE, must_move=False):
         losses = ", ".join(f"{name} {curve[-1]:.2g}" for name, curve in step.curves.items())
         yield (
-            Outputs(image=step.pictures[0], losses=step.curves).at(step.done, steps).note(f"Weighted losses: {losses}.")
+            ts.Outputs(image=step.pictures[0], losses=step.curves)
+            .at(step.done, steps)
+            .note(f"Weighted losses: {losses}.")
         )
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(style_transfer)

@@ -3,27 +3,27 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from timmscope import Curves, Layers, Number, Outputs, Photo, PhotoInput, Picture, VisionModel, hookimpl, technique
+import timmscope as ts
 
 RECIPE = ("bn1", "blocks.1.0.bn1", "blocks.2.0.bn1", "blocks.3.0.bn1", "blocks.4.0.bn1")
 DEPTHS = (0, 0.2, 0.4, 0.6, 0.8)
 SOURCE = 224  # side of the sample that the network sees, in pixels
 
 
-@technique(
+@ts.technique(
     "Texture",
     family="Synthesis",
     gpu_seconds=lambda steps: 8 + steps / 20,
-    outputs=[Picture("texture", "Texture"), Curves("gram_loss", "Gram loss, layer by layer")],
+    outputs=[ts.Picture("texture", "Texture"), ts.Curves("gram_loss", "Gram loss, layer by layer")],
 )
 def texture(
-    model: VisionModel,
-    image: Annotated[PhotoInput, Photo("Texture", seen=False)],
-    layers: Annotated[Sequence[str], Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
-    size: Annotated[int, Number("Size", 32, 768)] = 224,
-    steps: Annotated[int, Number("Steps", 1, 2000)] = 170,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    model: ts.VisionModel,
+    image: Annotated[ts.PhotoInput, ts.Photo("Texture", seen=False)],
+    layers: Annotated[Sequence[str], ts.Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
+    size: Annotated[int, ts.Number("Size", 32, 768)] = 224,
+    steps: Annotated[int, ts.Number("Steps", 1, 2000)] = 170,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""More of the same texture, at any size, from nothing but which features occur together.
 
     What you see:
@@ -85,10 +85,10 @@ def texture(
     optimizer = lbfgs(canvas.parameters)
     for step in optimize(canvas, loss, optimizer, steps, scale=LBFGS_SCALE):
         total = sum(curve[-1] for curve in step.curves.values())
-        outputs = Outputs(texture=step.pictures[0], gram_loss=step.curves).at(step.done, steps)
+        outputs = ts.Outputs(texture=step.pictures[0], gram_loss=step.curves).at(step.done, steps)
         yield outputs.note(f"Gram loss {total:.2g} over {', '.join(layers)}.")
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(texture)

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from timmscope import InvalidInput, Number, Outputs, Photo, PhotoInput, Picture, hookimpl, technique
+import timmscope as ts
 
 TOLERANCE = 0.1  # neighbourhoods so much worse than the best one are still drawn from
 SAME = 0.5  # mean squared difference that only rounding makes
 PREVIEWS = 20
 
 
-@technique("Texture, patchwise", family="Synthesis", outputs=[Picture("texture", "Texture")])
+@ts.technique("Texture, patchwise", family="Synthesis", outputs=[ts.Picture("texture", "Texture")])
 def texture_patchwise(
-    image: Annotated[PhotoInput, Photo("Texture", seen=False)],
-    window: Annotated[int, Number("Window", 3, 63)] = 11,
-    size: Annotated[int, Number("Size", 16, 256)] = 128,
-    sample: Annotated[int, Number("Sample", 16, 128)] = 80,
-    seed: Annotated[int, Number("Seed", 0, 2**31 - 1)] = 0,
-) -> Iterator[Outputs]:
+    image: Annotated[ts.PhotoInput, ts.Photo("Texture", seen=False)],
+    window: Annotated[int, ts.Number("Window", 3, 63)] = 11,
+    size: Annotated[int, ts.Number("Size", 16, 256)] = 128,
+    sample: Annotated[int, ts.Number("Sample", 16, 128)] = 80,
+    seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
+) -> Iterator[ts.Outputs]:
     r"""More of the same texture without any network: pixel by pixel, from the places that look alike.
 
     What you see:
@@ -54,12 +54,12 @@ def texture_patchwise(
     side = min(image.picture.size)
     sample = min(sample, max(side, window + 1))  # not enlarged: copies would be blurred
     if window >= min(sample, size):
-        raise InvalidInput("window", window, f"less than the sample's and the picture's side, {min(sample, size)}")
+        raise ts.InvalidInput("window", window, f"less than the sample's and the picture's side, {min(sample, size)}")
     left, top = (image.picture.width - side) / 2, (image.picture.height - side) / 2
     box = (left, top, left + side, top + side)
     source = np.asarray(image.picture.resize((sample, sample), Image.Resampling.LANCZOS, box=box), np.float32)
     for picture, lines in grow(source, window, size, np.random.default_rng(seed)):
-        yield Outputs(texture=picture).at(lines, size)
+        yield ts.Outputs(texture=picture).at(lines, size)
 
 
 def grow(source, window: int, size: int, random):
@@ -108,6 +108,6 @@ def grow(source, window: int, size: int, random):
             yield values[half:-half, half:-half].round().astype(np.uint8), row + 1
 
 
-@hookimpl
+@ts.hookimpl
 def register_techniques(register):
     register(texture_patchwise)
