@@ -84,6 +84,17 @@ class Indexing:
     waiting: bool = False
     index: Index | None = None
 
+    @property
+    def found(self) -> Index:
+        """The index, once this is the last step.
+
+        Raises:
+            ValueError: It is not.
+        """
+        if self.index is None:
+            raise ValueError(f"the index has {self.done} of {self.total} photos so far")
+        return self.index
+
 
 def index_photos(
     model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False

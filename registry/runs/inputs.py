@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ..base.errors import InvalidInput, did_you_mean
@@ -64,7 +65,12 @@ class Here:
     def names(self, kind: str) -> list[str]:
         """Names to choose from; of models those of plugins, since timm's own would need torch."""
         found = plugins()
-        return list({"samples": found.samples, "models": found.model_sources, "photo sets": found.photo_sets}[kind])
+        tables: dict[str, Mapping[str, Any]] = {
+            "samples": found.samples,
+            "models": found.model_sources,
+            "photo sets": found.photo_sets,
+        }
+        return list(tables[kind])
 
 
 def photo_input(name: str, value: Any) -> PhotoInput:

@@ -96,7 +96,7 @@ def optimize(
             seen = canvas()
             objective = loss(seen)
             found = {**objective, **(regularizers(seen) if regularizers else {})}
-            total = scale * sum(found.values())
+            total: Any = scale * sum(found.values())
         if float(total.detach()) < lowest:
             images, lowest = seen.detach(), float(total.detach())
             terms = {name: float(term.detach()) for name, term in found.items()}
@@ -114,7 +114,7 @@ def optimize(
     while not spent:
         lowest = math.inf  # only among the images that one step of the optimiser tries
         try:
-            optimizer.step(closure)
+            optimizer.step(closure)  # type: ignore[arg-type]  # torch's own annotation says float
         except _Spent:
             spent = True
         if not (math.isfinite(lowest) and bool(images.isfinite().all())):

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ..base.settings import settings
-from ..declare.ports import Target, Targets
+from ..declare.ports import Photo, Target, Targets
 from ..declare.technique import FAMILIES, FILES, FIT, MODEL, WEIGHTS
 from ..models import catalogue, loading
 from ..plugins.discovery import Plugins, plugins
@@ -149,7 +149,7 @@ def _connect(
         for tab in tabs:
             named_here = params if tab.technique.name == params.get("technique") else {}
             for parameter in tab.technique.own_parameters:
-                if parameter.takes_photo and parameter.name in tab.controls:
+                if isinstance(parameter.port, Photo) and parameter.name in tab.controls:
                     photo = shared.samples.file(named_here.get(parameter.name, ""), parameter.port.sample)
                     updates[tab.controls[parameter.name]] = photo
             if named_here:

@@ -18,7 +18,7 @@ RAW = 1_000  # longest side of the map among the arrays, in pixels
 )
 def embedding_map(
     model: ts.VisionModel,
-    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",  # type: ignore[assignment]  # by name
     method: Annotated[str, ts.Choice("Projection", ("tsne", "pca"))] = "tsne",
     layout: Annotated[str, ts.Choice("Layout", ("scatter", "grid"))] = "scatter",
     perplexity: Annotated[float, ts.Number("Perplexity", 1, 100)] = 15.0,
@@ -70,7 +70,7 @@ def embedding_map(
 
     for step in index_photos(model, photos, fit=True):
         yield ts.Outputs().at(step.done, 2 * step.total)
-    index, total = step.index, 2 * step.total
+    index, total = step.found, 2 * step.total
     sample = np.linspace(0, len(index) - 1, min(MOST, len(index))).round().astype(int)
     side = mosaic.side(len(sample), layout, size)
     small = int(min(128, max(48, (THUMBNAILS / len(sample)) ** 0.5)))
@@ -83,7 +83,8 @@ def embedding_map(
         yield ts.Outputs().at(total // 2 + len(found) * (total // 2) // len(sample), total)
     names, labels = ([texts[i] for i in found] for texts in (index.names, index.labels))
     positions, notes = project(index.values[found], method, perplexity, seed)
-    drawn = mosaic.draw(*mosaic.plan(positions, layout, size, side), pictures, labels)
+    places, whole = mosaic.plan(positions, layout, size, side)
+    drawn = mosaic.draw(places, whole, pictures, labels)
     yield ts.Outputs(
         map=ts.Shown(reduced(drawn), drawn), points=ts.Placed(positions, names, labels, np.stack(thumbnails))
     ).note(*notes, many_labels(labels), f"{MOST:,} of {len(index):,} photos, evenly spaced." * (len(index) > MOST))

@@ -20,7 +20,7 @@ RICH, DEPTH = ("blocks.4.1.bn1",), 2 / 3
 )
 def maximal_patches(
     model: ts.VisionModel,
-    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",  # type: ignore[assignment]  # by name
     layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RICH)] = "",
     units: Annotated[Sequence[int], ts.Units("Units")] = (),
     per_unit: Annotated[int, ts.Number("Patches a unit", 1, 32)] = 8,

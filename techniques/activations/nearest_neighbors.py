@@ -22,7 +22,7 @@ import timmscope as ts
 def nearest_neighbors(
     model: ts.VisionModel,
     image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
-    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",  # type: ignore[assignment]  # by name
     k: Annotated[int, ts.Number("Neighbours", 1, 48)] = 8,
     metric: Annotated[str, ts.Choice("Distance", ("centred", "cosine", "euclidean"))] = "centred",
 ):
@@ -65,11 +65,12 @@ def nearest_neighbors(
 
     for step in index_photos(model, photos, fit=image.fit):
         yield ts.Outputs().at(step.done, step.total)
-    index, query = step.index, index_photo(model, image)
+    index, query = step.found, index_photo(model, image)
     features = ranked(query.values, index.values, metric)
     pixels = ranked(in_rows(query.pixels), in_rows(index.pixels), metric)
     size = "Pixels are compared at {2} x {1}, the network's {0[1]} x {0[0]} reduced.".format(
-        model.size, *index.pixels.shape[2:]
+        model.size,
+        *index.pixels.shape[2:],  # type: ignore[union-attr]  # there without a layer
     )
     few = f"The set has only {len(index)}, so all of its photos are shown." if k > len(index) else ""
     yield ts.Outputs(

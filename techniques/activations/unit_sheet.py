@@ -22,7 +22,7 @@ PATCHES = 9
 def unit_sheet(
     model: ts.VisionModel,
     image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
-    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",
+    photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",  # type: ignore[assignment]  # by name
     layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RICH)] = "",
     unit: Annotated[int | None, ts.Unit("Unit")] = None,
     steps: Annotated[int, ts.Number("Steps of the synthetic picture", 1, 1024)] = 96,

@@ -108,7 +108,8 @@ def cut(pixels, heat, iterations: int, seed: int):
         raise ts.Declined("The saliency map is too uniform to tell object from background in this photo.")
     cv2.setRNGSeed(seed)  # OpenCV keeps one generator a thread
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(pixels[..., ::-1]), labels, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    nowhere = (0, 0, 0, 0)  # the labels say where
+    cv2.grabCut(np.ascontiguousarray(pixels[..., ::-1]), labels, nowhere, *models, iterations, cv2.GC_INIT_WITH_MASK)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 

@@ -31,7 +31,7 @@ def grid_cells(positions):
 
     columns = math.ceil(math.sqrt(len(positions)))
     rows = math.ceil(len(positions) / columns)
-    cells = np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2)
+    cells = np.stack(list(np.mgrid[:rows, :columns]), axis=-1).reshape(-1, 2)
     points = stretched(positions) * (rows - 1, columns - 1)
     _, chosen = linear_sum_assignment(cdist(points, cells, "sqeuclidean"))
     return cells[chosen], rows, columns

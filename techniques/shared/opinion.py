@@ -15,7 +15,9 @@ from PIL import Image
 import timmscope as ts
 
 
-def scores(model: ts.VisionModel, pictures: Sequence[np.ndarray], target: int | None = None) -> list[ts.ClassScores]:
+def scores(
+    model: ts.VisionModel, pictures: Sequence[np.ndarray] | np.ndarray, target: int | None = None
+) -> list[ts.ClassScores]:
     """A model's scores of whole pictures, uint8 [height, width, 3]; `target` is the class to point out."""
     seen = [model.score_photo(Image.fromarray(picture), fit=True) for picture in pictures]
     return [ts.ClassScores(one.values, one.labels, target) for one in seen]
@@ -65,7 +67,7 @@ class Second:
         self.ask([])
         return [note for note in (self.why, self._stranger) if note]
 
-    def ask(self, pictures: Sequence[np.ndarray]) -> list[ts.ClassScores]:
+    def ask(self, pictures: Sequence[np.ndarray] | np.ndarray) -> list[ts.ClassScores]:
         """Its scores of whole pictures, uint8 [height, width, 3], as `scores`; none where it cannot be had."""
         if self.why:
             return []

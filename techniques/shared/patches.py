@@ -27,7 +27,7 @@ def indexed(
     for step in ts.index_photos(model, photos, layer):
         waiting = "Another run computes the same index." if step.waiting else ""
         yield ts.Outputs().at(step.done, step.total + more).note(waiting)
-    return step.index
+    return step.found
 
 
 class Patch(NamedTuple):
@@ -53,7 +53,8 @@ class Ranks:
     """
 
     def __init__(self, model: ts.VisionModel, photos: ts.PhotoList, layer: str, index: ts.Index) -> None:
-        self.layer, self.index = layer, index
+        assert index.cells is not None, "an index of a layer has the cells of its values"
+        self.layer, self.index, self.cells = layer, index, index.cells
         self.rectified = bool(ts.LayerReader(model, [layer], before_activation=True).opened)
         names = [photos[position].source or f"{position} {photos[position].name}" for position in index.positions]
         self.sources = np.unique(names, return_inverse=True)[1]
@@ -66,7 +67,7 @@ class Ranks:
         first = np.sort(np.unique(self.sources[order], return_index=True)[1])[:count]
         found = []
         for rank, i in enumerate(order[first].tolist(), 1):
-            row, column = self.index.cells[i, unit].tolist()
+            row, column = self.cells[i, unit].tolist()
             value = float(self.index.values[i, unit])
             found.append(Patch(unit, rank, int(self.index.positions[i]), self.index.names[i], row, column, value))
         return found
@@ -89,15 +90,15 @@ class Ranks:
         varies = spread > ts.rounding.limit(np.abs(self.tops).max(0))
         stands_out = np.divide(top - self.tops.mean(0), spread, out=np.zeros_like(spread), where=varies)
         order = np.lexsort((-top, -stands_out, -np.minimum(fires, count)))  # whole rows before the silent
-        order = [int(unit) for unit in order if fires[unit]]
+        firing = [int(unit) for unit in order if fires[unit]]
         chosen: dict[int, set[int]] = {}
-        for unit in order:
+        for unit in firing:
             if len(chosen) == limit:
                 break
             photos = {patch.photo for patch in self.best(unit, count)}
             if all(len(photos & others) <= count // 2 for others in chosen.values()):
                 chosen[unit] = photos
-        return [*chosen, *(unit for unit in order if unit not in chosen)][:limit]
+        return [*chosen, *(unit for unit in firing if unit not in chosen)][:limit]
 
     def notes(self, silent: Sequence[int], patches: Sequence[Patch]) -> list[str]:
         """What was ranked, and what was left out."""
@@ -117,7 +118,7 @@ def window(model: ts.VisionModel, layer: str, kind: str = "auto") -> ts.Receptiv
     height, width = model.size
     if model.layers[layer].grid is None:  # one value a unit sees everything
         return ts.ReceptiveField("theoretical", height, width, model.size, (height / 2, width / 2), model.size)
-    field = _telling(model, layer) if kind == "auto" else model.receptive_field(layer, kind)
+    field = _telling(model, layer) if kind == "auto" else model.receptive_field(layer, kind)  # type: ignore[arg-type]  # a choice
     side = max(field.height, field.width) * (NEIGHBOURS if field.kind == "token" else 1)
     side = min(side, height, width)
     return replace(field, height=side, width=side)

@@ -75,9 +75,10 @@ def deepdream(
     from timmscope.synthesis import Descent, Network, Pixels, ascend, energy, resized, scaled, to_tensor, transforms
 
     photo = to_tensor(scaled(image.picture, size)).to(model.device)
-    sizes = octave_sizes(tuple(photo.shape[2:]), octaves, octave_scale)
+    sizes = octave_sizes((photo.shape[2], photo.shape[3]), octaves, octave_scale)
     shifted = transforms.jitter(jitter, torch.Generator().manual_seed(seed))
-    energies, detail, frames = [], torch.zeros_like(photo), Frames(photo, len(sizes) * steps)
+    energies: list[float] = []
+    detail, frames = torch.zeros_like(photo), Frames(photo, len(sizes) * steps)
     for octave, shape in enumerate(sizes):
         canvas = Pixels(resized(photo, shape) + resized(detail, shape))
         score = energy(layer, unit).on(Network(model, shape))
@@ -136,7 +137,8 @@ class Frames:
 
 def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
     """Height and width at each octave, the smallest first; those too small for a network are left out."""
-    sizes = [tuple(max(1, round(side * scale**-i)) for side in size) for i in range(octaves)]
+    height, width = size
+    sizes = [(max(1, round(height * scale**-i)), max(1, round(width * scale**-i))) for i in range(octaves)]
     return [size for i, size in enumerate(sizes) if i == 0 or min(size) >= SMALLEST][::-1]
 
 

@@ -86,7 +86,9 @@ def feature_inversion(
         optimizer = lbfgs(canvas.parameters)
         return optimize(canvas, loss, optimizer, steps, regularizers=smooth, scale=LBFGS_SCALE)
 
-    pictures, captions, objective, said = [seen.pixels], ["Photo"], {}, []
+    pictures, captions = [seen.pixels], ["Photo"]
+    objective: dict[str, list[float]] = {}
+    said: list[str] = []
     readers = {layer: Features(network, [layer], before_activation=True) for layer in layers}  # all, or none is begun
     for i, (layer, features) in enumerate(readers.items()):
         for step in invert(layer, features):

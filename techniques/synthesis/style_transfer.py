@@ -84,7 +84,7 @@ def style_transfer(
 
     def features(image):
         network = Network(model, tuple(image.shape[2:]))
-        return Features(network, dict.fromkeys([content_layer, *style_layers]))
+        return Features(network, list(dict.fromkeys([content_layer, *style_layers])))
 
     photo, painting = (to_tensor(scaled(picture.picture, size)).to(model.device) for picture in (content, style))
     see = features(photo)

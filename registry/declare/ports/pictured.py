@@ -80,7 +80,8 @@ class _Colors(_Pictured):
     def blank(self, array: np.ndarray | None, empty: bool = False) -> str:
         import numpy as np
 
-        return super().blank(array) or ("" if np.ptp(array, axis=(-3, -2)).any() else "is blank")
+        wrong = super().blank(array)
+        return wrong if wrong or array is None or np.ptp(array, axis=(-3, -2)).any() else "is blank"
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ class Heatmap(_Pictured):
     def blank(self, array: np.ndarray | None, empty: bool = False) -> str:
         import numpy as np
 
-        return super().blank(array) or ("" if empty or np.ptp(array, axis=(-2, -1)).any() else "is blank")
+        wrong = super().blank(array)
+        return wrong if wrong or empty or array is None or np.ptp(array, axis=(-2, -1)).any() else "is blank"
 
 
 @dataclass(frozen=True)
@@ -195,4 +197,5 @@ class Animation(Output):
     def blank(self, array: np.ndarray | None, empty: bool = False) -> str:
         import numpy as np
 
-        return super().blank(array) or ("" if np.ptp(array, axis=(-3, -2)).any() else "is blank")
+        wrong = super().blank(array)
+        return wrong if wrong or array is None or np.ptp(array, axis=(-3, -2)).any() else "is blank"

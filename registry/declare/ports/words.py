@@ -121,7 +121,11 @@ class Several:
     """What ports of several items share: a list, or text separated by semicolons."""
 
     limit: int
-    accepts: str
+
+    @property
+    def accepts(self) -> str:
+        """As for `Input`."""
+        raise NotImplementedError
 
     @property
     def several(self) -> bool:
