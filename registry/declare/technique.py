@@ -62,7 +62,22 @@ WEIGHTS = Parameter(
 
 @dataclass(frozen=True)
 class Technique:
-    """A declared technique. `name` is at once endpoint, MCP tool, Python name and command."""
+    """A declared technique.
+
+    Args:
+        name: At once endpoint, MCP tool, Python name and command.
+        title: Name on its tab.
+        family: One of `FAMILIES`.
+        function: What it does.
+        own_parameters: Its inputs, without those that all techniques share.
+        outputs: Its outputs.
+        summary: Its docstring's first paragraph.
+        sections: The others, by title.
+        streams: It yields previews.
+        uses_model: It takes a model.
+        gpu_seconds: How long a run takes on a GPU, in seconds; a function of inputs, or 0 where none is needed.
+        plugin: The plugin that brought it; set when it is registered.
+    """
 
     name: str
     title: str
@@ -107,15 +122,6 @@ class Technique:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _installed, (self.name,)  # into another process goes the name: a decorated function cannot
-
-
-def _installed(name: str) -> Technique:
-    from ..plugins.discovery import plugins
-
-    return plugins().technique(name)
 
 
 def technique(

@@ -21,6 +21,7 @@ class ModelSource:
         architecture: timm architecture; empty means `name` is one.
         build: Makes the network, for those timm does not have. It must carry a `pretrained_cfg` dict with
             `input_size`, `mean`, `std` and `num_classes`; with `"tag": "in1k"` its classes have ImageNet's names.
+        plugin: The plugin that brought it; set when it is registered.
         preprocessing: Replaces entries of the architecture's own configuration, such as `interpolation`.
     """
 

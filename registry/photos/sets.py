@@ -56,6 +56,7 @@ class PhotoSet:
         title: What people read.
         photos: Lists the photos; called when the set is used.
         samples: Offer its photos as inputs too: as buttons on the page, and as "sample:NAME".
+        plugin: The plugin that brought it; set when it is registered.
     """
 
     name: str

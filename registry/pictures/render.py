@@ -47,7 +47,13 @@ def normalize(heat: Any, signed: bool = False) -> np.ndarray:
 
 
 def colored(heat: Any, colors: str = "gray", signed: bool = False) -> np.ndarray:
-    """A heat map [height, width] in the colours of a matplotlib colour map, uint8 [height, width, 3]."""
+    """A heat map [height, width] in the `colors` of a matplotlib colour map, uint8 [height, width, 3].
+
+    Args:
+        heat: Raw values.
+        colors: Name of the colour map.
+        signed: As for `normalize`.
+    """
     colormap: Colormap = matplotlib.colormaps[colors]
     return colormap(normalize(heat, signed), bytes=True)[..., :3]
 
@@ -134,7 +140,7 @@ def wall(pictures: Sequence[np.ndarray], columns: int = 0, gap: int = 2) -> np.n
 
 
 def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The pictures with see-through borders where one is smaller than the largest, in its middle."""
+    """Pictures, uint8 [height, width, 3 or 4], with see-through borders where one is smaller than the largest."""
     if len({picture.shape for picture in pictures}) == 1:
         return list(pictures)
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
@@ -147,7 +153,7 @@ def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def below(picture: np.ndarray, pixels: int) -> np.ndarray:
-    """The picture with so many see-through pixels below it, for what is written there."""
+    """The picture, uint8 [height, width, 3 or 4], with so many see-through pixels below it for a text."""
     return np.pad(_with_alpha(picture), ((0, pixels), (0, 0), (0, 0)))
 
 

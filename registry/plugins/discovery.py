@@ -5,6 +5,7 @@ Entry points are loaded one by one, since pluggy's own loader stops at the first
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import importlib
 import logging
@@ -87,6 +88,14 @@ class Plugins:
 def plugins() -> Plugins:
     """The plugins of this process, discovered at the first call: the built-in ones, then the installed ones."""
     return discover()
+
+
+def _installed(name: str) -> Technique:
+    return plugins().technique(name)
+
+
+# Into another process goes the name of a technique: a decorated function cannot.
+copyreg.pickle(Technique, lambda technique: (_installed, (technique.name,)))
 
 
 def discover() -> Plugins:

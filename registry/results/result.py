@@ -73,7 +73,7 @@ class Result:
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Raw values by output name, float32: heat maps as computed, pictures from 0 to 1, scores a class."""
+        """Raw values by output name, float32 [...] as each port says: heat maps as computed, pictures from 0 to 1."""
         found = {port.name: port.array(self.outputs[port.name]) for port in self.present}
         return {name: array for name, array in found.items() if array is not None}
 

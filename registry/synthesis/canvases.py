@@ -29,7 +29,7 @@ def mix(colors: Tensor, images: Tensor) -> Tensor:
 
 
 class Canvas(Protocol):
-    """What every canvas has."""
+    """What every canvas has: parameters, and when it is called images, RGB from 0 to 1, [n, 3, height, width]."""
 
     parameters: list[Tensor]
 

@@ -35,7 +35,7 @@ def square(picture: Image.Image, side: int) -> Image.Image:
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images at another size."""
+    """Images [n, 3, height, width] at another height and width, [n, 3, *size]."""
     if tuple(images.shape[2:]) == tuple(size):
         return images
     return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)

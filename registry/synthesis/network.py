@@ -50,7 +50,7 @@ class Network:
         return True
 
     def input(self, images: Tensor) -> Tensor:
-        """RGB images as the network takes them: of its size, normalised, grey where it is."""
+        """RGB images [n, 3, height, width] as the network takes them: of its size, normalised, grey where it is."""
         if tuple(images.shape[2:]) != tuple(self.size):
             images = resized(images, self.size)
         if self.mean.shape[1] == 1:
@@ -63,7 +63,7 @@ class Network:
         return scores
 
     def in_batches(self, function: Callable[[Tensor], Sequence[Tensor]], inputs: Tensor) -> Sequence[Tensor]:
-        """Apply a function to as many inputs at once as memory allows, and join its tensors.
+        """Apply a function to as many inputs, [n, ...], at once as memory allows, and join its tensors, [n, ...].
 
         The activations of a batch are not kept: the backward pass computes them again (Chen et al. 2016, "Training
         Deep Nets with Sublinear Memory Cost").

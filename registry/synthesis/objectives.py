@@ -75,12 +75,12 @@ class Answers:
         return self.network.logits(self.images)
 
     def positive(self, layer: str) -> Tensor:
-        """The output of a layer; in front of an activation a value below zero means nothing and is zero."""
+        """The output of a layer, [n, channels, height, width]; what an activation behind it takes to zero is zero."""
         return self.layers[layer].clamp(min=0) if layer in self.opened else self.layers[layer]
 
 
 class Score:
-    """S(I) of an objective on a network, [n], for RGB images [n, 3, height, width].
+    """S(I) of an objective on a network, [n] or a scalar, for RGB images [n, 3, height, width].
 
     Args:
         objective: The objective.
@@ -106,13 +106,13 @@ def channel(layer: str, unit: int) -> Objective:
 
 
 def neuron(layer: str, unit: int, row: int, column: int) -> Objective:
-    """A unit of a layer at one place of its grid."""
+    """A unit of a layer at one place of its grid, in a row and a column."""
     name = f"{layer}, unit {unit} at row {row}, column {column}"
     return Objective(name, lambda seen: seen.layers[layer][:, unit, row, column], (layer,))
 
 
 def direction(layer: str, vector: Tensor | Sequence[float]) -> Objective:
-    """The mean over space of <f, v> / ||v||, for the features f of a layer and a vector v with a value per channel."""
+    """The mean over space of <f, v> / ||v||, for the features f of a layer and a vector v, [channels]."""
     v = torch.as_tensor(vector, dtype=torch.float32)
     v = v / v.norm().clamp(min=EPSILON)
 
@@ -139,7 +139,7 @@ def gram_distance(layer: str, wanted: Tensor) -> Objective:
 
 
 def relative_distance(values: Tensor, wanted: Tensor) -> Tensor:
-    """||x - x0||^2 / ||x0||^2."""
+    """||x - x0||^2 / ||x0||^2, a scalar, of tensors [...] of one shape."""
     return (values - wanted).square().sum() / wanted.square().sum().clamp(min=EPSILON)
 
 

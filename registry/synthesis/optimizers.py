@@ -12,7 +12,7 @@ LBFGS_SCALE = 100  # factor on losses of about 1, so that the first line search 
 
 
 def lbfgs(parameters: Sequence[Tensor]) -> torch.optim.LBFGS:
-    """L-BFGS with a strong Wolfe line search, twenty iterations a step and no early end."""
+    """L-BFGS on tensors [...] with a strong Wolfe line search, twenty iterations per step and no early end."""
     return torch.optim.LBFGS(
         parameters,
         max_iter=20,

@@ -80,7 +80,14 @@ class Report:
         return "\n".join([*map(str, self.checks), "", end])
 
     def examine(self, subject: str, name: str, test: Callable[..., Any], *args: Any) -> Any:
-        """Make one check and note what it finds, whatever it raises. Returns what the test does; None if it fails."""
+        """Make one check and note what it finds, whatever it raises. Returns what the test does; None if it fails.
+
+        Args:
+            subject: What is checked, such as "technique fade".
+            name: The check, such as "same seed, same bits".
+            test: Makes it; raises `Failure` or `Skipped`.
+            *args: What it is called with.
+        """
         try:
             found = test(*args)
         except Skipped as skipped:

@@ -76,7 +76,7 @@ class GuidedRule(TorchFunctionMode):
         return self.apply(args[0], func(args[0].clone(), *args[1:], **(kwargs or {})))
 
     def apply(self, x: Tensor, y: Tensor) -> Tensor:
-        """The activation's output `y` at `x`, with the rule as its backward pass."""
+        """The activation's output `y` at `x`, both [...], with the rule as its backward pass."""
         self.count += 1
         if self.rule == "deconvnet":
             y = _backward_through(x, y)
@@ -93,7 +93,13 @@ def _backward_through(path: Tensor, value: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def guided_rule(module: nn.Module, rule: str, open_top: bool = False) -> Iterator[GuidedRule]:
-    """Apply the rule to every activation of `module` while the block lasts, on this thread only."""
+    """Apply the rule to every activation of `module` while the block lasts, on this thread only; see `GuidedRule`.
+
+    Args:
+        module: The network.
+        rule: "guided" or "deconvnet".
+        open_top: As for `GuidedRule`.
+    """
     mode = GuidedRule(rule, open_top)
     handles = [
         part.register_forward_hook(lambda _module, inputs, output: mode.apply(inputs[0], output))

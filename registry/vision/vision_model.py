@@ -240,7 +240,7 @@ class VisionModel:
         return dict(self.config, crop_pct=1.0, crop_mode="squash") if fit else dict(self.config)
 
     def record(self, *layers: str) -> AbstractContextManager[dict[str, Tensor]]:
-        """A dict that receives the output of each layer, by name, when the network runs in the block."""
+        """A dict that receives the output of each layer, [n, ...], by name, when the network runs in the block."""
         from .layers import recorded
 
         return recorded({name: self.module.get_submodule(name) for name in layers})
@@ -302,7 +302,13 @@ class VisionModel:
             raise InvalidInput(parameter, unit, f"a channel of {layer}, 0 to {channels - 1}")
 
     def require_position(self, layer: str, position: tuple[int, int], parameter: str = "position") -> None:
-        """Refuse a place that a layer does not have: `position` is (row, column). Raises as `require_unit`."""
+        """Refuse a place, (row, column) = `position`, that a layer does not have. Raises as `require_unit`.
+
+        Args:
+            layer: Name of the layer.
+            position: Row and column.
+            parameter: Name of the parameter it was given for.
+        """
         grid = self.layer(layer).grid
         height, width = (grid.height, grid.width) if grid else (1, 1)
         if not (position[0] < height and position[1] < width):
@@ -428,7 +434,7 @@ class Explained:
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """One unit of a layer at one place; calling it gives its value for the first image of a batch.
+    """One unit of a layer at one place; calling it gives its value, a scalar, for the first image of a batch.
 
     Args:
         model: The model.
@@ -500,7 +506,7 @@ class ClassScore:
 
 
 def require_gradient(gradient: Tensor, model: VisionModel) -> Tensor:
-    """Return the gradient, or decline when it is zero everywhere or not finite: a blank map would be a lie.
+    """Return the gradient, [...], or decline when it is zero everywhere or not finite: a blank map would be a lie.
 
     Zero is exactly zero, since a gradient has no noise floor. Made of products, it keeps its relative precision however
     small it is (within 1e-2 of float64 in fifteen networks, mostly 1e-6); where no path leads, it is zero to the bit.

@@ -50,7 +50,7 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Input:
-    """Base of input ports. `types` are the annotations the port goes with."""
+    """Base of input ports, with a `label` that people read. `types` are the annotations the port goes with."""
 
     label: str
     types: ClassVar[tuple[type, ...]] = ()
@@ -102,6 +102,7 @@ class Input:
 
         Raises:
             InvalidInput: The model has no such thing.
+            Declined: It has nothing of the kind, such as no layer with a spatial grid.
         """
         return value
 

@@ -149,6 +149,7 @@ class Layers(Several, Text):
     """Several layers, as a list or as text separated by semicolons. The technique receives names, no two the same.
 
     Args:
+        limit: How many at most.
         depths: Empty stands for the ends of the stages at these depths; without any it stays empty.
         known: Names that are taken for empty instead where the model has them all.
     """
@@ -221,7 +222,12 @@ class Unit(Input):
 
 @dataclass(frozen=True)
 class Units(Several, Input):
-    """Several channels of the layer, as a list or as text separated by semicolons. The technique receives indices."""
+    """Several channels of the layer, as a list or as text separated by semicolons. The technique receives indices.
+
+    Args:
+        limit: How many at most.
+        layer: Name of the parameter that has the layer.
+    """
 
     limit: int = 32
     layer: str = "layer"

@@ -29,6 +29,7 @@ class Output:
     """Base of output ports: `name` is the key in results and archives.
 
     Args:
+        label: What people read.
         optional: The technique may return `Absent` instead; the arrays have no such key then.
     """
 
@@ -59,7 +60,7 @@ class Output:
             raise Unfit(" has values that are not finite.")
 
     def array(self, value: Any) -> np.ndarray | None:
-        """The raw array of a value, float32; None for a kind that has none."""
+        """The raw array of a value, float32 [...] as `shape` says; None for a kind that has none."""
         import numpy as np
 
         return self._raw(value).astype(np.float32)
@@ -98,7 +99,7 @@ class Output:
         """What is wrong with an array that shows nothing, as the end of a sentence; empty where nothing is.
 
         Args:
-            array: From `array`.
+            array: From `array`, [...] as `shape` says.
             empty: A note says that a map is empty by the mathematics of the technique.
         """
         import numpy as np

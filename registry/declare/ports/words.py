@@ -14,7 +14,7 @@ TEXT_LENGTH = 200  # longest name or label a text parameter accepts, in characte
 
 @dataclass(frozen=True)
 class Number(Input):
-    """A number between `minimum` and `maximum`, both included; whole when the annotation is `int`."""
+    """A number from `minimum` to `maximum`, both included, in steps of `step`; whole when the annotation is `int`."""
 
     minimum: float
     maximum: float
