@@ -25,7 +25,7 @@ from PIL import Image
 
 import timmscope
 from timmscope import PhotoList, SetPhoto
-from timmscope.registry.photo_sets.index import index_recipe
+from timmscope.registry.photo_sets.index import index_key
 from timmscope.registry.photo_sets.index_store import default_store
 
 MODELS = {"tf_efficientnet_lite0": "pretrained", "resnet18": "random", "vit_tiny_patch16_224": "random"}
@@ -120,7 +120,7 @@ def memory(count: int) -> None:
         before = peak()
         photos = PhotoList("many", "Many", [photo(i) for i in range(count)])
         took, _ = cost(lambda: index(model, photos))
-        after, file = peak(), default_store().path(index_recipe(model, photos))
+        after, file = peak(), default_store().path(index_key(model, photos))
         print(
             f"{count:6,} photos: peak {after:5.0f} MiB, {after - before:4.0f} more than after 20 photos; "
             f"on disk {file.stat().st_size / 2**20:.1f} MiB; {took:.0f} s"

@@ -40,7 +40,7 @@ from timmscope.synthesis import (
 )
 from timmscope.techniques.embedded import sample_photos
 from timmscope.techniques.synthesis.feature_inversion import psnr
-from timmscope.techniques.synthesis.texture import RECIPE
+from timmscope.techniques.synthesis.texture import KNOWN
 
 LITE0 = "tf_efficientnet_lite0"
 CLASSES = ("koala", "flamingo", "beach wagon")
@@ -96,7 +96,7 @@ def overheads(model) -> None:
 
     def distance(x):
         found = see(x)
-        return sum(relative_distance(gram(found[layer]), wanted[layer]) for layer in RECIPE) / len(RECIPE)
+        return sum(relative_distance(gram(found[layer]), wanted[layer]) for layer in KNOWN) / len(KNOWN)
 
     def texture():
         canvas = Fourier(None, (1, 224, 224), noise())
@@ -107,7 +107,7 @@ def overheads(model) -> None:
 
 
 def texture_sample(model, network):
-    see = Features(network, RECIPE)
+    see = Features(network, KNOWN)
     with torch.no_grad():
         found = see(to_tensor(square(decode(sample("brick")), 224)))
     return see, {layer: gram(values) for layer, values in found.items()}
@@ -140,7 +140,7 @@ def comparisons(model) -> None:
 
     def texture(x):
         found = see(x)
-        return {layer: relative_distance(gram(found[layer]), wanted[layer]) / len(RECIPE) for layer in RECIPE}
+        return {layer: relative_distance(gram(found[layer]), wanted[layer]) / len(KNOWN) for layer in KNOWN}
 
     def last(moment):
         return f"{sum(curve[-1] for curve in moment.curves.values()):.5f}"

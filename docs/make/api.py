@@ -60,7 +60,7 @@ def api() -> str:
             chapters[title] += [f"  {member}" for member in members(found)]
     parts = [
         "# The Python API",
-        "What `timmscope` offers to techniques and to programs, one line a name; the docstrings say more "
+        "What `timmscope` offers to techniques and to programs, one line per name; the docstrings say more "
         "(`help(timmscope.run)`). Importing `timmscope` loads no torch.",
     ]
     parts += [f"## {title}\n\n" + "\n".join(lines) for title, lines in chapters.items()]

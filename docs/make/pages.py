@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import timmscope
-from timmscope.registry.cli.describe import shown
+from timmscope.registry.cli.describe import default_text
 from timmscope.registry.declare.ports import Photo
 from timmscope.registry.declare.technique import FAMILIES, Technique
 from timmscope.registry.web.calls import cli_call, curl_call, given_values, python_call, quoted
@@ -61,7 +61,7 @@ ON_PICTURE = {
 }
 # Techniques whose photos stand before what was made of them.
 WITH_PHOTOS = ("deepdream", "texture", "texture_patchwise", "style_transfer")
-# Pictures a row; otherwise three.
+# Pictures per row; otherwise three.
 PER_ROW = {
     "filters": 8,
     "activation_maps": 6,
@@ -126,7 +126,7 @@ def page(technique: Technique) -> str:
                 (
                     f"`{p.name}`",
                     p.port.accepts,
-                    "required" if p.required else "none" if p.default in (None, []) else shown(p.default),
+                    "required" if p.required else "none" if p.default in (None, []) else default_text(p.default),
                     unwrapped(p.help),
                 )
                 for p in technique.parameters

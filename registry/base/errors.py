@@ -44,7 +44,7 @@ class InvalidInput(TimmscopeError):
 
     def __init__(self, parameter: str, given: object, expected: str, remedy: str = "") -> None:
         self.parameter, self.given, self.expected, self.remedy = parameter, given, expected, remedy
-        super().__init__(f"{parameter}: got {shown(given)}, expected {expected}.{' ' + remedy if remedy else ''}")
+        super().__init__(f"{parameter}: got {excerpt(given)}, expected {expected}.{' ' + remedy if remedy else ''}")
 
 
 class Declined(TimmscopeError):
@@ -100,7 +100,7 @@ class MissingExtra(TimmscopeError):
         return (error.name or "").partition(".")[0] != "timmscope"
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """`value` as a message may repeat it: its repr, shortened, on one line."""
     if isinstance(value, str) and len(value) > SHOWN_LENGTH:
         return f"{_quoted(value[:SHOWN_LENGTH])}... ({len(value):,} characters)"

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
-KEPT = 20  # different incidents a plugin; the log has the others
+KEPT = 20  # different incidents per plugin; the log has the others
 PRINTED = 500  # characters of a print that the log repeats
 logger = logging.getLogger("timmscope.plugins")
 

@@ -1,4 +1,4 @@
-"""The log of a server: lines for people, or one JSON object a line for machines."""
+"""The log of a server: lines for people, or one JSON object per line for machines."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         default=4 * 2**30, gt=0, description="Disk for uploads and results, in bytes; the oldest files go."
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="Lines of the log: text for people, or json with one object a line."
+        default="text", description="Lines of the log: text for people, or json with one object per line."
     )
 
     @property

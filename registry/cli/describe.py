@@ -66,7 +66,7 @@ def bounds(parameter: Parameter) -> str:
     accepts = f"Accepts {parameter.port.accepts}." if parameter.port.accepts else ""
     if parameter.required:
         return f"{accepts} Required.".strip()
-    return f"{accepts} Default: {shown(parameter.default)}.".strip()
+    return f"{accepts} Default: {default_text(parameter.default)}.".strip()
 
 
 def flag(name: str, on: bool = True) -> str:
@@ -74,7 +74,7 @@ def flag(name: str, on: bool = True) -> str:
     return f"--{'' if on else 'no-'}{name.replace('_', '-')}"
 
 
-def shown(default: Any) -> str:
+def default_text(default: Any) -> str:
     """A default as a shell would take it."""
     if isinstance(default, bool):
         return str(default).lower()

@@ -222,7 +222,7 @@ def execute(technique: Technique, steps: Iterator[Any], out: Path, title: str, q
 
 
 def write(files: list[Path]) -> None:
-    """The paths as they are, one a line, past a progress bar that may be up."""
+    """The paths as they are, one per line, past a progress bar that may be up."""
     from tqdm import tqdm
 
     for file in files:

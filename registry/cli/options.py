@@ -14,7 +14,7 @@ from ..declare.ports import SAMPLE, Number, Switch
 from ..declare.technique import Parameter, Technique
 from ..plugins.discovery import plugins
 from ..runs.inputs import Here
-from .describe import flag, shown
+from .describe import default_text, flag
 
 
 def options(technique: Technique) -> list[click.Parameter]:
@@ -35,7 +35,7 @@ def option(parameter: Parameter, main: bool = False) -> click.Option:
     if isinstance(port, Number):
         text += f" Accepts {port.accepts}."
     if not parameter.required and parameter.default not in ("", (), []):
-        text += f"  [default: {shown(parameter.default)}]"
+        text += f"  [default: {default_text(parameter.default)}]"
     if isinstance(port, Switch):
         return click.Option([name, f"{flag(name)}/{flag(name, False)}"], help=text, **common)
     if main:

@@ -75,7 +75,7 @@ class LoadedModel:
     def _find_layers(self) -> tuple[dict[str, LayerOutput], str | None]:
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, *self.config["input_size"], generator=generator)
-        with self.pool.lend() as view:
+        with self.pool.view() as view:
             layers = list_layers(view if self.device.type == "cpu" else copy.deepcopy(view).cpu(), example)
             if self.activation_bytes > settings().activation_bytes:  # no gradient would be granted either
                 return layers, next(reversed(stages(view, layers)), None)
@@ -98,9 +98,9 @@ class LoadedModel:
         return replace(self, module=module, device=device, pool=ViewPool(module), users=0, _lock=threading.Lock())
 
     @contextlib.contextmanager
-    def lend(self) -> Iterator[VisionModel]:
+    def viewed(self) -> Iterator[VisionModel]:
         """A private view of the model for one run."""
-        with self.pool.lend() as view:
+        with self.pool.view() as view:
             yield VisionModel(
                 self.name,
                 self.weights,
@@ -260,7 +260,7 @@ def lend(name: str, weights: str, sources: Mapping[str, ModelSource]) -> Iterato
         InvalidInput: No such model.
         ModelUnavailable: Too large, or its weights cannot be had.
     """
-    with cache().get(find(name, sources), weights) as loaded, loaded.lend() as model:
+    with cache().get(find(name, sources), weights) as loaded, loaded.viewed() as model:
         yield model
 
 

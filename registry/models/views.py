@@ -81,7 +81,7 @@ class ViewPool:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def lend(self) -> Iterator[nn.Module]:
+    def view(self) -> Iterator[nn.Module]:
         """A view that nobody else uses until the block ends."""
         with self._lock:
             view, before = self._clean.pop() if self._clean else (None, [])

@@ -107,30 +107,30 @@ def index_photos(
     Args:
         model: The model, unhooked and unchanged.
         photos: The photos.
-        layer: Name of a layer with a grid or one value a unit; empty for the penultimate features.
+        layer: Name of a layer with a grid or one value per unit; empty for the penultimate features.
         fit: Squash whole photos to the model's input instead of cropping their centre.
 
     Yields:
-        A step a batch; the last one has the index.
+        A step per batch; the last one has the index.
 
     Raises:
         InvalidInput: Not one photo of the set can be decoded.
-        Declined: The layer has neither a grid nor one value a unit, values are not finite, or the memory is too small
+        Declined: The layer has neither a grid nor one value per unit, values are not finite, or the memory is too small
             for a single photo.
     """
-    recipe, store, lock = index_recipe(model, photos, layer, fit), default_store(), None
+    key, store, lock = index_key(model, photos, layer, fit), default_store(), None
     try:
-        while (arrays := store.load(recipe)) is None and (lock := store.lock(recipe)) is None:
+        while (arrays := store.load(key)) is None and (lock := store.lock(key)) is None:
             yield Indexing(0, len(photos), waiting=True)
             time.sleep(POLL)
         if arrays is None:
-            arrays = store.load(recipe)  # finished by somebody else just before the lock was had
+            arrays = store.load(key)  # finished by somebody else just before the lock was had
         if arrays is None:
             computing = _Computing(model, photos, layer, fit)
             yield from computing.run()
             arrays = computing.arrays()
             if computing.lasting:
-                store.save(recipe, arrays)
+                store.save(key, arrays)
     finally:
         if lock:
             lock.release()
@@ -151,8 +151,8 @@ def index_photo(model: VisionModel, photo: PhotoInput) -> Index:
     return Index([photo.name], [""], np.zeros(1, np.int32), found["values"], pixels=found["pixels"])
 
 
-def index_recipe(model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False) -> dict[str, Any]:
-    """Everything an index depends on, as JSON values: an index with another recipe is another index."""
+def index_key(model: VisionModel, photos: PhotoList, layer: str = "", fit: bool = False) -> dict[str, Any]:
+    """Everything an index depends on, as JSON values: an index with another key is another index."""
     return {
         "index": VERSION,
         "model": {"name": model.name, "weights": model.weights, "origin": model.origin},

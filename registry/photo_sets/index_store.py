@@ -1,4 +1,4 @@
-"""Arrays kept on disk by the recipe that made them: whole or not at all, never stale, within a budget of bytes."""
+"""Arrays kept on disk by the key that made them: whole or not at all, never stale, within a budget of bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import numpy as np
 
 from ..base.settings import settings, usable
 
-RECIPE = "recipe"  # name of the array that holds it
+KEY = "recipe"  # name of the array that holds it; what files on disk have called it
 logger = logging.getLogger("timmscope.index")
 
 
 class Store:
-    """One `.npz` file a recipe in a folder that several servers may share.
+    """One `.npz` file a key in a folder that several servers may share.
 
     A file is written beside its place and moved there in one step, so that whoever reads finds all of it or nothing.
     Where the folder cannot be written, nothing is kept and nothing fails.
@@ -37,17 +37,17 @@ class Store:
         if not self.usable:
             logger.warning("indexes are not kept: %s cannot be written (TIMMSCOPE_CACHE_FOLDER)", folder)
 
-    def path(self, recipe: Mapping[str, Any]) -> Path:
-        """The file of a recipe."""
-        return self.folder / f"{hashlib.sha256(_text(recipe).encode()).hexdigest()[:32]}.npz"
+    def path(self, key: Mapping[str, Any]) -> Path:
+        """The file of a key."""
+        return self.folder / f"{hashlib.sha256(_text(key).encode()).hexdigest()[:32]}.npz"
 
-    def load(self, recipe: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-        """The arrays of this recipe, or None. A file that is damaged or has another recipe is removed."""
-        path = self.path(recipe)
+    def load(self, key: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+        """The arrays of this key, or None. A file that is damaged or has another key is removed."""
+        path = self.path(key)
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)  # reads everything, and the archive's checksums with it
-            if str(arrays.pop(RECIPE)) != _text(recipe):
+            if str(arrays.pop(KEY)) != _text(key):
                 raise ValueError("it holds another recipe")
             os.utime(path)  # used just now
             return arrays
@@ -59,15 +59,15 @@ class Store:
                 path.unlink(missing_ok=True)
             return None
 
-    def save(self, recipe: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep the arrays; the caller holds the recipe's lock. A full disk costs only the keeping."""
+    def save(self, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep the arrays; the caller holds the key's lock. A full disk costs only the keeping."""
         if not self.usable:
             return
-        path = self.path(recipe)
+        path = self.path(key)
         temporary = path.with_suffix(".tmp")
         try:
             with temporary.open("wb") as file:
-                np.savez(file, **{RECIPE: np.array(_text(recipe))}, **arrays)  # type: ignore[arg-type]
+                np.savez(file, **{KEY: np.array(_text(key))}, **arrays)  # type: ignore[arg-type]
             os.replace(temporary, path)
             self.sweep()
         except OSError as error:
@@ -75,12 +75,12 @@ class Store:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def lock(self, recipe: Mapping[str, Any]) -> filelock.BaseFileLock | None:
-        """The lock of this recipe if nobody holds it, in this process or another; a dead holder's is free.
+    def lock(self, key: Mapping[str, Any]) -> filelock.BaseFileLock | None:
+        """The lock of this key if nobody holds it, in this process or another; a dead holder's is free.
 
         The caller releases it, on whichever thread.
         """
-        return self._lock(self.path(recipe))
+        return self._lock(self.path(key))
 
     def _lock(self, path: Path) -> filelock.BaseFileLock | None:
         if not self.usable:
@@ -122,5 +122,5 @@ def default_store() -> Store:
     return Store(settings().cache_path / "indexes", settings().index_bytes)
 
 
-def _text(recipe: Mapping[str, Any]) -> str:
-    return json.dumps(recipe, sort_keys=True, default=str)
+def _text(key: Mapping[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True, default=str)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import TimmscopeError, shown
+from ..base.errors import TimmscopeError, excerpt
 from ..base.names import on_disk, readable
 from ..declare.technique import Technique
 
@@ -68,7 +68,7 @@ def refuse_taken(folder: Path, technique: Technique) -> None:
     if taken := sorted(name for name in there if names.fullmatch(on_disk(name)) and on_disk(name) not in former):
         some = readable(", ".join(taken[:3])) + ", ..." * (len(taken) > 3)
         raise FolderTaken(
-            f"The folder {shown(str(folder))} has files that a result would overwrite or be taken for, and no former "
+            f"The folder {excerpt(str(folder))} has files that a result would overwrite or be taken for, and no former "
             f"result has written them: {some}. Choose another folder, or move them."
         )
 

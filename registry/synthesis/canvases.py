@@ -132,7 +132,7 @@ class Maco:
 
 
 def frequencies(height: int, width: int) -> Tensor:
-    """Cycles a pixel of every coefficient of `rfft2`, [height, width // 2 + 1]."""
+    """Cycles per pixel of every coefficient of `rfft2`, [height, width // 2 + 1]."""
     return torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
 
 

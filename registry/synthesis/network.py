@@ -84,7 +84,7 @@ class Features(LayerReader):
             that starts where an activation is flat has no gradient and never leaves.
 
     Raises:
-        Declined: A layer's output is neither a grid nor one value a unit.
+        Declined: A layer's output is neither a grid nor one value per unit.
     """
 
     def __init__(self, network: Network, layers: Sequence[str], before_activation: bool = False) -> None:

@@ -12,7 +12,7 @@ from .canvases import COLORS, mix
 
 
 def l2(images: Tensor) -> Tensor:
-    """||I||^2 a picture."""
+    """||I||^2 per picture."""
     return images.square().sum() / len(images)
 
 

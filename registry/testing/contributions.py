@@ -56,7 +56,7 @@ def _sees(source: ModelSource, weights: str, size: int) -> None:
         if time.monotonic() - start > ANSWER:
             raise Failure(f"it takes {time.monotonic() - start:.0f} s to say that its weights cannot be had") from error
         raise Skipped(str(error)) from None
-    with loaded.lend() as model, torch.no_grad():
+    with loaded.viewed() as model, torch.no_grad():
         logits = model.logits(model.see(PhotoInput(decode(generated_photos(1)[0]))).input)
     if logits.ndim != 2 or not bool(logits.isfinite().all()):
         raise Failure(f"its scores have shape {tuple(logits.shape)}, expected finite ones of shape (1, classes)")

@@ -15,7 +15,7 @@ from .places import NEAR, Place, below
 
 PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Softmax)  # modules that show nothing of their own
 FAINT = 1e-3  # a difference from place to place, as a share of the largest value: real, but too small for a default
-NO_GRID = "has neither a spatial grid nor one value a unit"
+NO_GRID = "has neither a spatial grid nor one value per unit"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LayerOutput:
         return f"{self.name} — {' × '.join(map(str, self.shape))}"
 
     def maps(self, output: Tensor) -> Tensor:
-        """The output as [n, channels, height, width]; one value a unit is a grid of one cell."""
+        """The output as [n, channels, height, width]; one value per unit is a grid of one cell."""
         return self.grid.gather(output) if self.grid else output[:, :, None, None]
 
 

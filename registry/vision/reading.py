@@ -26,14 +26,14 @@ class LayerReader:
 
     Args:
         model: The model.
-        layers: Names of the layers. One value a unit is a grid of one cell.
+        layers: Names of the layers. One value per unit is a grid of one cell.
         before_activation: Where a layer ends in an activation that can saturate, give what goes into it.
 
     Attributes:
         opened: The activations left out, by name of the layer.
 
     Raises:
-        Declined: A layer's output is neither a grid nor one value a unit.
+        Declined: A layer's output is neither a grid nor one value per unit.
     """
 
     def __init__(self, model: VisionModel, layers: Sequence[str], before_activation: bool = False) -> None:

@@ -60,8 +60,8 @@ class Seen:
 
     Args:
         input: Normalised pixels, [1, channels, height, width], on the model's device.
-        mean: Mean a channel that was subtracted, [channels, 1, 1].
-        std: Standard deviation a channel that was divided by, [channels, 1, 1].
+        mean: Mean per channel that was subtracted, [channels, 1, 1].
+        std: Standard deviation per channel that was divided by, [channels, 1, 1].
         box: Left, top, right and bottom of that region in the photo, in photo pixels.
         photo: The photo.
     """
@@ -226,7 +226,7 @@ class VisionModel:
         return pixels.div_(255).sub_(mean).div_(std)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation a channel, [channels, 1, 1]."""
+        """Mean and standard deviation per channel, [channels, 1, 1]."""
         import torch
 
         mean, std = (
@@ -267,7 +267,7 @@ class VisionModel:
         return grid
 
     def maps(self, layer: str, output: Tensor) -> Tensor:
-        """A layer's output as [n, channels, rows, columns]; one value a unit is a grid of one cell.
+        """A layer's output as [n, channels, rows, columns]; one value per unit is a grid of one cell.
 
         Raises:
             Declined: It is neither, or does not depend on the photo.

@@ -1,4 +1,4 @@
-"""The web face: ports to components, one public endpoint a technique, and the page. The only code that knows Gradio."""
+"""The web face: ports to components, an endpoint per technique, and the page. The only code that knows Gradio."""
 
 from __future__ import annotations
 

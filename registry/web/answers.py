@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from ..base.errors import TechniqueFailed, TimmscopeError, shown
+from ..base.errors import TechniqueFailed, TimmscopeError, excerpt
 from ..base.names import readable
 from .runs import new_request
 
@@ -44,7 +44,7 @@ def answered(event: str | None = None) -> Iterator[str]:
 async def answer_fault(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose route failed with 500 and an id, under which the log has the traceback."""
     number = new_request()
-    logger.error("incident %s at %s", number, shown(request.scope["path"]), exc_info=error)
+    logger.error("incident %s at %s", number, excerpt(request.scope["path"]), exc_info=error)
     return json_answer(_fault(number), 500)
 
 

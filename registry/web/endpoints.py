@@ -1,4 +1,4 @@
-"""One public endpoint a technique: named HTTP endpoint and MCP tool, its parameters checked by the registry."""
+"""One public endpoint per technique: named HTTP endpoint and MCP tool, its parameters checked by the registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..results.result import Result
 from .answers import answered
 from .dispatch import stream
 from .inputs import api_input, read
-from .outputs import api_output, files, shown
+from .outputs import api_output, component_value, files
 from .runs import noted, queued
 
 PREVIEW_SECONDS = 1.0  # between previews on an endpoint; each costs the encoding of its pictures
@@ -67,4 +67,6 @@ def documentation(technique: Technique) -> str:
 
 
 def _row(technique: Technique, outputs: dict[str, Any]) -> list[Any]:
-    return [shown(p, outputs[p.name], for_page=False) if p.name in outputs else None for p in technique.outputs]
+    return [
+        component_value(p, outputs[p.name], for_page=False) if p.name in outputs else None for p in technique.outputs
+    ]

@@ -44,7 +44,7 @@ def page_output(port: Output) -> gr.components.Component:
     return _component(port, port.label, True)
 
 
-def shown(port: Output, value: Any, for_page: bool) -> Any:
+def component_value(port: Output, value: Any, for_page: bool) -> Any:
     """What the component of an output receives for a value of a technique; the sentence of one that is absent."""
     return _absent(port, value.why, for_page) if isinstance(value, Absent) else _value(port, value, for_page)
 

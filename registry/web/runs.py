@@ -13,7 +13,7 @@ from typing import Any
 
 from gradio.context import LocalContext
 
-from ..base.errors import Abandoned, shown
+from ..base.errors import Abandoned, excerpt
 from ..base.logs import request_id
 from ..base.settings import settings
 from ..declare.technique import Technique
@@ -86,7 +86,7 @@ def new_request(event: str | None = None) -> str:
 @contextlib.contextmanager
 def noted(request: str, technique: Technique, model: Any, session: str = "") -> Iterator[Run]:
     """A run goes on while the block does. A line in the log says how it ended."""
-    run, number = Run(request, technique, shown(model), session), next(_numbers)
+    run, number = Run(request, technique, excerpt(model), session), next(_numbers)
     _going[number] = run
     outcome = "done"
     try:

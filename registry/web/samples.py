@@ -43,7 +43,7 @@ class Samples:
         return self._files.get(name, self._files.get(otherwise))
 
     def buttons(self, photo: Any, prefix: str = "sample") -> None:
-        """A button a sample, which puts it into the photo input at a click."""
+        """A button per sample, which puts it into the photo input at a click."""
         with gr.Row(elem_classes="samples"):
             for index, name in enumerate(self._files):
                 button = gr.Button(

@@ -75,7 +75,7 @@ function zoom(factor, x = view.x + view.w / 2, y = view.y + view.h / 2) {
   look({ x: x - (x - view.x) * factor, y: y - (y - view.y) * factor, w: view.w * factor });
 }
 
-function at(event) {  // the drawing's coordinates of a pointer, and CSS pixels a unit
+function at(event) {  // the drawing's coordinates of a pointer, and CSS pixels per unit
   const box = part('plot').getBoundingClientRect(), pixels = box.width / view.w;
   return { x: view.x + (event.clientX - box.left) / pixels, y: view.y + (event.clientY - box.top) / pixels, pixels };
 }

@@ -18,7 +18,7 @@ from . import calls, links
 from .answers import answered
 from .dispatch import stream
 from .inputs import page_input, read, read_photo
-from .outputs import files, is_wall, notes, page_output, shown, status
+from .outputs import component_value, files, is_wall, notes, page_output, status
 from .runs import Run, noted, queued, stop
 from .samples import Samples
 
@@ -249,7 +249,7 @@ class Tab:
 
     def _pictures(self, outputs: dict[str, Any]) -> dict[Any, Any]:
         pairs = zip(self.technique.outputs, self.outputs)
-        return {part: shown(port, outputs[port.name], True) for port, part in pairs if port.name in outputs}
+        return {part: component_value(port, outputs[port.name], True) for port, part in pairs if port.name in outputs}
 
 
 def _picker(name: str) -> Callable[..., Any]:

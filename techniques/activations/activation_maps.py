@@ -23,7 +23,7 @@ def activation_maps(
     limit: Annotated[int, ts.Number("Maps", 1, 256)] = 64,
     page: Annotated[int, ts.Number("Page", 1, 10_000)] = 1,
 ) -> ts.Outputs:
-    r"""The output of a layer on the photo, one grey map a unit, and one unit over the photo.
+    r"""The output of a layer on the photo, one grey map per unit, and one unit over the photo.
 
     What you see:
         A wall of small maps: each pixel is one cell of the layer, white where the unit answers most. The second picture
@@ -49,7 +49,7 @@ def activation_maps(
         unit: Channel to lay over the photo, by index; -1 for the one with the largest value.
         sort: Order of the maps: by index, or by the largest or the mean value, largest first.
         scale: Brightness from the extremes of each map, or common to all units of the layer.
-        limit: Maps a page, 1 to 256.
+        limit: Maps per page, 1 to 256.
         page: Which page of maps, from 1.
 
     Raises:

@@ -15,7 +15,7 @@ TILE = 8  # least side of a plane in a deeper kernel's picture, in pixels
     family="Activations",
     outputs=[
         ts.Gallery("filters", "Kernels", columns=8, crisp=True),
-        ts.Gallery("walls", "Walls, one a model", columns=1, crisp=True),
+        ts.Gallery("walls", "Walls, one per model", columns=1, crisp=True),
     ],
 )
 def filters(
@@ -30,7 +30,7 @@ def filters(
 
     What you see:
         Of the first layer, each kernel in colour: edges in all directions, colour blobs, gratings. Of deeper layers
-        each kernel's planes, one a channel of the layer below, as grey tiles. The second output puts the kernels of
+        each kernel's planes, one per channel of the layer below, as grey tiles. The second output puts the kernels of
         all chosen models into walls side by side.
 
     How it works:

@@ -23,15 +23,15 @@ def maximal_patches(
     photos: Annotated[ts.PhotoList, ts.Photos("Photo set")] = "embedded",  # type: ignore[assignment]  # by name
     layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RICH)] = "",
     units: Annotated[Sequence[int], ts.Units("Units")] = (),
-    per_unit: Annotated[int, ts.Number("Patches a unit", 1, 32)] = 8,
+    per_unit: Annotated[int, ts.Number("Patches per unit", 1, 32)] = 8,
     limit: Annotated[int, ts.Number("Units, when none is given", 1, 32)] = 8,
     field: Annotated[str, ts.Choice("Size of a patch", ("auto", "effective", "theoretical"))] = "auto",
 ) -> Iterator[ts.Outputs]:
     r"""The parts of a photo set that excite a unit most: what it looks for, shown by examples.
 
     What you see:
-        A wall of patches, eight a row, so that with eight patches a unit every row is one unit. The best patch comes
-        first. Below each are the unit, its value there and the photo.
+        A wall of patches, eight per row, so that with eight patches per unit every row is one unit. The best patch
+        comes first. Below each are the unit, its value there and the photo.
 
     How it works:
         Every photo $I$ goes through the network up to the layer. Of each unit $k$ the largest value on the layer's
@@ -56,15 +56,15 @@ def maximal_patches(
 
     Args:
         photos: Name of the photo set that is searched.
-        layer: Name of a layer with a grid or one value a unit; empty for one at two thirds of the depth.
+        layer: Name of a layer with a grid or one value per unit; empty for one at two thirds of the depth.
         units: Channels of the layer, by index, such as "3; 11"; empty for those whose best photos stand out most.
-        per_unit: Patches a unit, 1 to 32; fewer where the set has fewer photos.
+        per_unit: Patches per unit, 1 to 32; fewer where the set has fewer photos.
         limit: How many units are chosen where none is given, 1 to 32.
         field: auto is the theoretical receptive field where it is clearly smaller than the input, else the effective
             one, and for tokens their place; or one of the two.
 
     Raises:
-        Declined: The layer has neither a grid nor one value a unit, no receptive field of this kind, or no unit that
+        Declined: The layer has neither a grid nor one value per unit, no receptive field of this kind, or no unit that
             fires on these photos.
         InvalidInput: The layer has no such unit.
     """

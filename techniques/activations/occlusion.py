@@ -6,7 +6,7 @@ from typing import Annotated
 
 import timmscope as ts
 
-BATCH = 4  # copies a pass, always as many since the last bits depend on it: the fastest on CPUs in channels_last
+BATCH = 4  # copies per pass, always as many since the last bits depend on it: the fastest on CPUs in channels_last
 PREVIEWS = 24  # at most
 
 

@@ -54,13 +54,13 @@ def unit_sheet(
     Args:
         image: The photo for map and guided backprop, and to choose the unit by.
         photos: Name of the photo set that is searched for patches.
-        layer: Name of a layer with a grid or one value a unit; empty for one at two thirds of the depth.
+        layer: Name of a layer with a grid or one value per unit; empty for one at two thirds of the depth.
         unit: Channel of the layer, by index; -1 for the one with the largest value on the photo.
         steps: Changes of the synthetic picture, 1 to 1024.
         seed: Seed of the noise the synthetic picture starts from.
 
     Raises:
-        Declined: The layer has neither a grid nor one value a unit, or none of the four ways applies.
+        Declined: The layer has neither a grid nor one value per unit, or none of the four ways applies.
         InvalidInput: The layer has no such unit.
     """
     from ..shared.patches import indexed

@@ -40,7 +40,7 @@ def crop(name, parts, row, column):
 
 @functools.cache
 def photos():
-    """Each picture whole, in halves and in thirds of its sides: 14 photos a picture, labelled with its name."""
+    """Each picture whole, in halves and in thirds of its sides: 14 photos per picture, labelled with its name."""
     found = []
     for name, place in PICTURES.items():
         try:

@@ -26,7 +26,7 @@ def grad_cam(
     r"""Where the evidence for a class lies; for several classes side by side.
 
     What you see:
-        One heat map a class: red where the layer's features speak for it, blue where they say nothing. With several
+        One heat map per class: red where the layer's features speak for it, blue where they say nothing. With several
         classes, say a dog and a cat in one photo, each lights up its own place.
 
     How it works:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import timmscope as ts
 
-BATCH = 8  # noisy copies a pass, at most
+BATCH = 8  # noisy copies per pass, at most
 
 
 def saliency_maps(

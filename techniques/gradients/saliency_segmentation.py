@@ -106,7 +106,7 @@ def cut(pixels, heat, iterations: int, seed: int):
     labels[smooth < background] = cv2.GC_BGD
     if ts.rounding.constant(smooth) or not {cv2.GC_BGD, cv2.GC_FGD} <= set(np.unique(labels)):
         raise ts.Declined("The saliency map is too uniform to tell object from background in this photo.")
-    cv2.setRNGSeed(seed)  # OpenCV keeps one generator a thread
+    cv2.setRNGSeed(seed)  # OpenCV keeps one generator per thread
     models = np.zeros((1, 65)), np.zeros((1, 65))
     nowhere = (0, 0, 0, 0)  # the labels say where
     cv2.grabCut(np.ascontiguousarray(pixels[..., ::-1]), labels, nowhere, *models, iterations, cv2.GC_INIT_WITH_MASK)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from timmscope.synthesis import Network, to_tensor
 
-CROPS, KEPT, NEAREST = 24, 60, 8  # crops a photo, those that excite most, and those that make a mean
+CROPS, KEPT, NEAREST = 24, 60, 8  # crops per photo, those that excite most, and those that make a mean
 BATCH = 16
 
 

@@ -116,7 +116,7 @@ class Ranks:
 def window(model: ts.VisionModel, layer: str, kind: str = "auto") -> ts.ReceptiveField:
     """The receptive field that patches are cut by: square, and no larger than the input."""
     height, width = model.size
-    if model.layers[layer].grid is None:  # one value a unit sees everything
+    if model.layers[layer].grid is None:  # one value per unit sees everything
         return ts.ReceptiveField("theoretical", height, width, model.size, (height / 2, width / 2), model.size)
     field = _telling(model, layer) if kind == "auto" else model.receptive_field(layer, kind)  # type: ignore[arg-type]  # a choice
     side = max(field.height, field.width) * (NEIGHBOURS if field.kind == "token" else 1)
@@ -163,7 +163,7 @@ def cut(model: ts.VisionModel, photo: ts.PhotoInput, field: ts.ReceptiveField, r
     """The part of a photo under the receptive field of one cell, moved inside where it reaches over the border."""
     (height, width), picture = model.size, photo.picture
     left, top, right, bottom = model.region(photo)
-    x, y = (right - left) / width, (bottom - top) / height  # photo pixels a pixel of the input
+    x, y = (right - left) / width, (bottom - top) / height  # photo pixels per pixel of the input
     first, upper, last, lower = field.box(row, column)
     wide, high = (last - first) * x, (lower - upper) * y
     share = min(1, picture.width / wide, picture.height / high)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import timmscope as ts
 
-RECIPE, DEPTH = ("blocks.4",), 0.7
+KNOWN, DEPTH = ("blocks.4",), 0.7
 FRAMES = 40  # of the animation, at most
 SMALLEST = 32  # side of the smallest octave, in pixels
 
@@ -23,11 +23,11 @@ SMALLEST = 32  # side of the smallest octave, in pixels
 def deepdream(
     model: ts.VisionModel,
     image: Annotated[ts.PhotoInput, ts.Photo("Photo", seen=False)],
-    layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=RECIPE)] = "",
+    layer: Annotated[str, ts.Layer("Layer", depth=DEPTH, known=KNOWN)] = "",
     unit: Annotated[int | None, ts.Unit("Unit")] = None,
     octaves: Annotated[int, ts.Number("Octaves", 1, 8)] = 4,
     octave_scale: Annotated[float, ts.Number("Octave scale", 1.1, 2)] = 1.4,
-    steps: Annotated[int, ts.Number("Steps an octave", 1, 200)] = 15,
+    steps: Annotated[int, ts.Number("Steps per octave", 1, 200)] = 15,
     jitter: Annotated[int, ts.Number("Jitter", 0, 64)] = 16,
     strength: Annotated[float, ts.Number("Strength", 0.001, 0.1)] = 0.01,
     size: Annotated[int, ts.Number("Size", 32, 1024)] = 400,
@@ -60,14 +60,14 @@ def deepdream(
         unit: Channel of the layer, by index; -1 for all.
         octaves: Sizes, 1 to 8.
         octave_scale: Ratio of one size to the next, 1.1 to 2.
-        steps: Steps an octave, 1 to 200.
+        steps: Steps per octave, 1 to 200.
         jitter: Largest random shift, 0 to 64 pixels.
         strength: Step, 0.001 to 0.1, as a share of the range of a pixel.
         size: Longer side of the picture, 32 to 1024 pixels.
         seed: Seed of the shifts.
 
     Raises:
-        Declined: The layer has neither a grid nor one value a unit, or there is no gradient.
+        Declined: The layer has neither a grid nor one value per unit, or there is no gradient.
         InvalidInput: The layer has no such unit.
     """
     import torch

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import timmscope as ts
 
-RECIPE, DEPTHS = ("blocks.0", "blocks.2", "blocks.4"), (0, 0.35, 0.7)
+KNOWN, DEPTHS = ("blocks.0", "blocks.2", "blocks.4"), (0, 0.35, 0.7)
 
 
 @ts.technique(
@@ -18,7 +18,7 @@ RECIPE, DEPTHS = ("blocks.0", "blocks.2", "blocks.4"), (0, 0.35, 0.7)
 def feature_inversion(
     model: ts.VisionModel,
     image: Annotated[ts.PhotoInput, ts.Photo("Photo")],
-    layers: Annotated[Sequence[str], ts.Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
+    layers: Annotated[Sequence[str], ts.Layers("Layers", depths=DEPTHS, known=KNOWN)] = (),
     tv: Annotated[float, ts.Number("Total variation", 0, 10)] = 1,
     beta: Annotated[float, ts.Number("Beta", 1, 3)] = 2,
     steps: Annotated[int, ts.Number("Steps", 1, 2000)] = 130,
@@ -49,11 +49,11 @@ def feature_inversion(
         layers: Up to 8 names of layers, separated by semicolons; empty for three at growing depth.
         tv: Weight of the total variation, 0 to 10.
         beta: Exponent of the total variation, 1 to 3: small ones keep edges.
-        steps: Evaluations of the objective a layer after that of the start, 1 to 2000; the best picture is kept.
+        steps: Evaluations of the objective per layer after that of the start, 1 to 2000; the best picture is kept.
         seed: Seed of the noise.
 
     Raises:
-        Declined: A layer has neither a grid nor one value a unit.
+        Declined: A layer has neither a grid nor one value per unit.
     """
     import numpy as np
     import torch

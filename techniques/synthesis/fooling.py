@@ -106,7 +106,7 @@ def fooling(
             exact, after = network.logits(torch.cat([moment.images, rounded]))
         done = moment.last or after.softmax(0)[target] >= SURE
         fooled = to_uint8(rounded)[0]
-        difference, difference_10x = (shown(rounded - original, gain) for gain in (1, 10))
+        difference, difference_10x = (difference_picture(rounded - original, gain) for gain in (1, 10))
         outputs = ts.Outputs(fooled=fooled, difference=difference, difference_10x=difference_10x, original=seen.pixels)
         outputs |= {"scores": model.scores(after, target), "objective": moment.curves}
         if done:
@@ -124,7 +124,7 @@ def fooling(
     )
 
 
-def shown(difference, gain: float):
+def difference_picture(difference, gain: float):
     """A difference of images from -1 to 1 as a picture in which grey is none."""
     from timmscope.synthesis import to_uint8
 
@@ -132,7 +132,7 @@ def shown(difference, gain: float):
 
 
 def table(opinions, target: str) -> list[list]:
-    """A row for the target and for each class among the best of an opinion; a column an opinion, None without one."""
+    """A row for the target and for each class among the best of an opinion; a column per opinion, None without one."""
     rows = dict.fromkeys([target, *(label for scores in opinions for label in list(scores.top(LISTED))[:LISTED])])
     columns = [{scores.labels[i]: float(value) for i, value in enumerate(scores.values)} for scores in opinions]
     columns += [{}] * (4 - len(columns))  # no second opinion

@@ -75,11 +75,11 @@ def gradient_ascent(
         steps: Changes of the picture, 1 to 2048.
         size: Side of the picture, 32 to 512 pixels.
         seed: Seed of the noise, the crops and the clusters.
-        seeds: Pictures from different noise, 1 to 6, best first; with facets, there is one a facet instead.
+        seeds: Pictures from different noise, 1 to 6, best first; with facets, there is one per facet instead.
         second_model: Name of a model for the second opinion; empty for none.
 
     Raises:
-        Declined: There is no gradient, or the layer has neither a grid nor one value a unit.
+        Declined: There is no gradient, or the layer has neither a grid nor one value per unit.
         InvalidInput: The layer has no such unit or position.
     """
     import torch

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import timmscope as ts
 
-from .texture import DEPTHS, RECIPE
+from .texture import DEPTHS, KNOWN
 
 CONTENT, CONTENT_DEPTH = ("blocks.3.0.bn1",), 0.6
 
@@ -80,7 +80,7 @@ def style_transfer(
 
     if not content_weight and not style_weight:
         raise ts.InvalidInput("style_weight", style_weight, "more than 0 when the content's weight is 0")
-    (content_layer,), style_layers = model.at_depths(CONTENT, (CONTENT_DEPTH,)), model.at_depths(RECIPE, DEPTHS)
+    (content_layer,), style_layers = model.at_depths(CONTENT, (CONTENT_DEPTH,)), model.at_depths(KNOWN, DEPTHS)
 
     def features(image):
         network = Network(model, tuple(image.shape[2:]))

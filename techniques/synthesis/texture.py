@@ -5,7 +5,7 @@ from typing import Annotated
 
 import timmscope as ts
 
-RECIPE = ("bn1", "blocks.1.0.bn1", "blocks.2.0.bn1", "blocks.3.0.bn1", "blocks.4.0.bn1")
+KNOWN = ("bn1", "blocks.1.0.bn1", "blocks.2.0.bn1", "blocks.3.0.bn1", "blocks.4.0.bn1")
 DEPTHS = (0, 0.2, 0.4, 0.6, 0.8)
 SOURCE = 224  # side of the sample that the network sees, in pixels
 
@@ -19,7 +19,7 @@ SOURCE = 224  # side of the sample that the network sees, in pixels
 def texture(
     model: ts.VisionModel,
     image: Annotated[ts.PhotoInput, ts.Photo("Texture", seen=False)],
-    layers: Annotated[Sequence[str], ts.Layers("Layers", depths=DEPTHS, known=RECIPE)] = (),
+    layers: Annotated[Sequence[str], ts.Layers("Layers", depths=DEPTHS, known=KNOWN)] = (),
     size: Annotated[int, ts.Number("Size", 32, 768)] = 224,
     steps: Annotated[int, ts.Number("Steps", 1, 2000)] = 170,
     seed: Annotated[int, ts.Number("Seed", 0, 2**31 - 1)] = 0,
@@ -34,8 +34,8 @@ def texture(
         an image is sought with the Gram matrices of the sample at several layers:
         $$\min_x \frac{1}{L} \sum_l \frac{\lVert G^l(x) - G^l_0 \rVert^2}{\lVert G^l_0 \rVert^2}, \qquad
         G^l = \frac{1}{h w} F^l {F^l}^{\top}$$
-        $F^l$ holds a row a channel and a column a place. Since $G$ knows no place, the picture may have any size. It is
-        solved on a Fourier canvas by L-BFGS.
+        $F^l$ holds a row per channel and a column per place. Since $G$ knows no place, the picture may have any size. It
+        is solved on a Fourier canvas by L-BFGS.
 
     How to read it:
         What comes back is what the network counts as texture. Early layers alone give colour and grain; deep ones add
@@ -53,7 +53,7 @@ def texture(
         seed: Seed of the noise.
 
     Raises:
-        Declined: A layer has neither a grid nor one value a unit.
+        Declined: A layer has neither a grid nor one value per unit.
     """
     import torch
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from timmscope.registry.base.errors import SHOWN_LENGTH, InvalidInput, MissingExtra, TimmscopeError, did_you_mean, shown
+from timmscope.registry.base.errors import (
+    SHOWN_LENGTH,
+    InvalidInput,
+    MissingExtra,
+    TimmscopeError,
+    did_you_mean,
+    excerpt,
+)
 
 
 class Unprintable:
@@ -26,12 +33,12 @@ class Unprintable:
     ],
 )
 def test_shown(value, text):
-    assert shown(value) == text
+    assert excerpt(value) == text
 
 
 @pytest.mark.parametrize("value", [np.eye(3), list(range(1000)), "\n" * 300, {"key": "x" * 300}, b"\x00" * 300])
 def test_shown_is_one_short_line(value):
-    text = shown(value)
+    text = excerpt(value)
     assert len(text) < 3 * SHOWN_LENGTH
     assert "\n" not in text
 

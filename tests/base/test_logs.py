@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, with the request it belongs to."""
+"""The log: one JSON object per line, with the request it belongs to."""
 
 from __future__ import annotations
 

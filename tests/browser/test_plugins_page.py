@@ -19,7 +19,7 @@ from .test_page import browser  # noqa: F401
 pytestmark = pytest.mark.slow
 
 TOYS = ("rude", "newer", "newer_name", "fade")
-BUDGET = 6  # seconds a run
+BUDGET = 6  # seconds per run
 
 
 @pytest.fixture(scope="module")

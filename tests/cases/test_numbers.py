@@ -270,7 +270,7 @@ def test_a_saliency_map_with_nothing_but_last_bits_is_not_cut():
 
 
 class Featureless(Tiny):
-    """A network with a layer that is neither a grid nor one value a unit: seven vectors of eight."""
+    """A network with a layer that is neither a grid nor one value per unit: seven vectors of eight."""
 
     def __init__(self):
         super().__init__()
@@ -425,10 +425,10 @@ def test_whatever_moves_the_last_bits_is_in_the_recipes_of_runs_and_of_indexes(p
     photos = timmscope.PhotoList("some", "Some", [timmscope.SetPhoto("one", lambda: CAT)])
     recipe = timmscope.run("nearest_neighbors", **inputs).recipe
     with lend("test_vit", "random", {}) as model:
-        before = indexing.index_recipe(model, photos)
-        assert indexing.index_recipe(model, photos) == before
+        before = indexing.index_key(model, photos)
+        assert indexing.index_key(model, photos) == before
         monkeypatch.setattr(place, name, lambda: other)
-        assert indexing.index_recipe(model, photos) != before
+        assert indexing.index_key(model, photos) != before
     again = timmscope.rerun(recipe, image=CAT, files=inputs["files"])
     assert any(note.endswith(f"here {other}: the last bits may differ.") for note in again.notes)
 

@@ -73,7 +73,7 @@ def test_an_output_is_shown_on_every_face(kind, tmp_path):
     )
     for for_page, face in ((True, outputs.page_output), (False, outputs.api_output)):
         assert face(made)
-        assert outputs.shown(made, value, for_page) is not None
+        assert outputs.component_value(made, value, for_page) is not None
     for entries in (outputs._component, outputs._value):
         assert entries.dispatch(kind) is not entries.dispatch(object), f"write an entry for {kind.__name__}"
 
@@ -93,7 +93,7 @@ def test_a_kind_that_nobody_knows_is_an_error_and_no_picture():
     for face in (
         outputs.api_output,
         outputs.page_output,
-        lambda port: outputs.shown(port, b"", True),
+        lambda port: outputs.component_value(port, b"", True),
         sound.check,
         sound.html,
     ):
@@ -124,5 +124,5 @@ def test_a_file_is_written_as_it_is_and_has_no_array(tmp_path):
     result.save(tmp_path)
     assert (tmp_path / "network.safetensors").read_bytes() == b"weights"
     assert result.arrays == {}
-    with open(outputs.shown(made, b"weights", for_page=False), "rb") as served:
+    with open(outputs.component_value(made, b"weights", for_page=False), "rb") as served:
         assert served.read() == b"weights"

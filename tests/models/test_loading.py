@@ -211,7 +211,7 @@ def test_a_run_that_writes_into_the_weights_is_undone(harm):
     cache = ModelCache(10**9)
     with cache.get(entry(), "pretrained") as model:
         expected = model.module.conv.weight.clone()
-        with model.pool.lend() as view:
+        with model.pool.view() as view:
             harm(view)
     with cache.get(entry(), "pretrained") as model:
         assert torch.equal(model.module.conv.weight, expected)

@@ -38,15 +38,15 @@ def test_a_view_shares_tensors_and_nothing_else():
 
 def test_a_clean_view_is_lent_again():
     pool = ViewPool(network())
-    with pool.lend() as first:
+    with pool.view() as first:
         first(torch.randn(1, 3, 32, 32))
-    with pool.lend() as second:
+    with pool.view() as second:
         assert second is first
 
 
 def test_two_runs_at_once_have_two_views():
     pool = ViewPool(network())
-    with pool.lend() as first, pool.lend() as second:
+    with pool.view() as first, pool.view() as second:
         assert first is not second
 
 
@@ -79,17 +79,17 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_view_is_dropped(change):
     pool = ViewPool(network())
-    with pool.lend() as first:
+    with pool.view() as first:
         CHANGES[change](first)
-    with pool.lend() as second:
+    with pool.view() as second:
         assert second is not first
 
 
 def test_a_view_is_given_back_when_the_run_fails():
     pool = ViewPool(network())
-    with pytest.raises(ZeroDivisionError), pool.lend() as first:
+    with pytest.raises(ZeroDivisionError), pool.view() as first:
         raise ZeroDivisionError
-    with pool.lend() as second:
+    with pool.view() as second:
         assert second is first
 
 
@@ -97,7 +97,7 @@ def test_few_views_are_kept():
     pool, barrier = ViewPool(network()), threading.Barrier(KEPT + 3)
 
     def use(_):
-        with pool.lend():
+        with pool.view():
             barrier.wait(30)
 
     with ThreadPoolExecutor(KEPT + 3) as threads:

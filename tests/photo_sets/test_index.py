@@ -140,7 +140,7 @@ def test_values_are_those_before_a_saturating_activation(store):
         return dict(state) | {"conv.bias": state["conv.bias"] - 9}  # behind its ReLU every value is zero
 
     source = replace(toys.source(), weights=weights)
-    with loading.load(Entry("tiny", "tiny", source=source), "pretrained").lend() as tiny:
+    with loading.load(Entry("tiny", "tiny", source=source), "pretrained").viewed() as tiny:
         found, _ = finish(index_photos(tiny, photos(), "act"))
         before, _ = finish(index_photos(tiny, photos(), "conv"))
     assert found.values.max() < 0
@@ -187,10 +187,10 @@ def test_only_the_same_recipe_is_taken_from_disk(model, store):
         assert calls[0] > before, change
     state = {name: tensor + 0.5 for name, tensor in timm.create_model(MODEL).state_dict().items()}
     source = ModelSource(model.name, lambda: state, model.origin, MODEL)
-    with loading.load(Entry(model.name, MODEL, source=source), "pretrained").lend() as changed:
+    with loading.load(Entry(model.name, MODEL, source=source), "pretrained").viewed() as changed:
         changed.weights, changed.origin = model.weights, model.origin  # only the weights themselves differ
         assert changed.fingerprint != model.fingerprint
-        recipes = [indexing.index_recipe(each, photos()) for each in (model, changed)]
+        recipes = [indexing.index_key(each, photos()) for each in (model, changed)]
         assert store.path(recipes[0]) != store.path(recipes[1])
 
 
@@ -210,7 +210,7 @@ def test_a_damaged_file_is_computed_again(damage, model, store):
     again, _ = finish(index_photos(model, photos()))
     assert calls[0] > 0
     assert again.values.tobytes() == first.values.tobytes()
-    assert store.load(indexing.index_recipe(model, photos())) is not None
+    assert store.load(indexing.index_key(model, photos())) is not None
 
 
 def test_two_threads_compute_it_once(store):

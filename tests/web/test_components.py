@@ -12,7 +12,7 @@ import timmscope
 from timmscope.registry.declare import ports
 from timmscope.registry.pictures.values import Absent
 from timmscope.registry.web.inputs import api_input, page_input
-from timmscope.registry.web.outputs import api_output, page_output, shown
+from timmscope.registry.web.outputs import api_output, component_value, page_output
 
 from ..results.test_result import PORTS
 
@@ -35,7 +35,7 @@ def test_an_untouched_control_gives_the_default(parameter, control):
 def test_what_is_absent_is_a_sentence_or_nothing(port, for_page):
     port = replace(port, optional=True)
     component = (page_output if for_page else api_output)(port)
-    sent = component.postprocess(shown(port, Absent("There is none."), for_page))
+    sent = component.postprocess(component_value(port, Absent("There is none."), for_page))
     text = json.dumps(sent.model_dump() if hasattr(sent, "model_dump") else sent)
     assert not re.search(r"\d", text)
     spoken = (ports.Scores,) if for_page else (ports.Scores, ports.Table, ports.Curves, ports.Points)
@@ -44,5 +44,5 @@ def test_what_is_absent_is_a_sentence_or_nothing(port, for_page):
 
 def test_an_empty_cell_of_a_table_is_a_dash_for_people_and_null_for_programs():
     port, rows = ports.Table("table", "Table", columns=("name", "a", "b")), [["x", None, 0.5], ["y", 0, 3]]
-    assert shown(port, rows, True) == [["x", "–", "0.5"], ["y", "0", "3"]]
-    assert json.loads(json.dumps(api_output(port).postprocess(shown(port, rows, False)).root)) == rows
+    assert component_value(port, rows, True) == [["x", "–", "0.5"], ["y", "0", "3"]]
+    assert json.loads(json.dumps(api_output(port).postprocess(component_value(port, rows, False)).root)) == rows

@@ -11,7 +11,7 @@ from gradio.processing_utils import check_all_files_in_cache
 from gradio.utils import get_type_hints
 from pydantic import ValidationError
 
-from ...base.errors import shown
+from ...base.errors import excerpt
 from ..answers import answered, refusal
 from .uploads import askable, records, wrong_record
 
@@ -61,7 +61,7 @@ class Page(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except (ComponentProcessingError, ValidationError, RecursionError) as error:
             # Of the component's own look at the value, or of Gradio's for files where it is nested too deep.
-            logger.info("malformed input of %s: %s", _name_of(block_fn), shown(error))
+            logger.info("malformed input of %s: %s", _name_of(block_fn), excerpt(error))
             raise _no_file(block_fn, inputs) from None
 
     async def call_function(
@@ -105,5 +105,5 @@ def _check_event(block_fn: Any, event: Any) -> None:
     if sound:
         check_all_files_in_cache(said)  # as Gradio does
     if not (sound and isinstance(said, dict) and "index" in said and "value" in said):
-        logger.info("malformed event of %s: %s", _name_of(block_fn), shown(said))
+        logger.info("malformed event of %s: %s", _name_of(block_fn), excerpt(said))
         raise refusal(NO_EVENT)

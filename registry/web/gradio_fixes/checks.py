@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.responses import JSONResponse
 
-from ...base.errors import InvalidInput, did_you_mean, shown
+from ...base.errors import InvalidInput, did_you_mean, excerpt
 from ...plugins.discovery import plugins
 from ..answers import json_answer
 
@@ -39,9 +39,9 @@ def wrong_path(path: str) -> JSONResponse | None:
         path: Its path, without escapes.
     """
     if path.endswith("\n") or (path.startswith(PROXY) and not _is_address(path.removeprefix(PROXY))):
-        return json_answer(f"address: got {shown(path)}, expected one without control characters.", 400)
+        return json_answer(f"address: got {excerpt(path)}, expected one without control characters.", 400)
     if (found := ADDRESS.fullmatch(path)) and not _is_address(found[1]):
-        return json_answer(f"File not allowed: {shown(found[1])}.", 403)
+        return json_answer(f"File not allowed: {excerpt(found[1])}.", 403)
     if found := FILES.fullmatch(path):
         name = found[1].encode(errors="surrogatepass")
         if len(name) > PATH or any(len(part) > NAME for part in name.split(b"/")):
@@ -109,15 +109,15 @@ def _wrong_parameters(name: str, body: dict[str, Any]) -> JSONResponse | None:
     given = [key for key in body if key not in known]
     if not given or given == ["oauth_token"]:  # which Gradio drops
         return None
-    unknown = ", ".join(shown(key) for key in given[:5])
-    logger.info("malformed call of %s: unknown parameters %s", shown(name), unknown)
+    unknown = ", ".join(excerpt(key) for key in given[:5])
+    logger.info("malformed call of %s: unknown parameters %s", excerpt(name), unknown)
     return json_answer(f"parameters: got {unknown}, expected {', '.join(known)}.", 422)
 
 
 def _unknown(path: str) -> JSONResponse:
     """404, and which name is close."""
     name = path.rstrip("/").rsplit("/", 1)[-1]
-    logger.info("unknown endpoint %s", shown(name))
+    logger.info("unknown endpoint %s", excerpt(name))
     expected, close = "one of those of /gradio_api/info", did_you_mean(name, plugins().techniques)
     return json_answer(str(InvalidInput("endpoint", name, expected, close)), 404)
 

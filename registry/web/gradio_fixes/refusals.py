@@ -13,13 +13,13 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ...base.errors import shown
+from ...base.errors import excerpt
 from ..answers import INTERNAL, json_answer
 from .checks import wrong_call, wrong_form, wrong_path
 
 DIRECT = ("/gradio_api/run/", "/gradio_api/api/")  # calls that do not go through the queue
 EVENTS = ("/gradio_api/queue/data", "/gradio_api/call/")
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # a half of a character beyond the first 65,536
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # of a surrogate, which stands for a character only beside another
 DETAIL = 200  # characters of each thing that is wrong with a body
 logger = logging.getLogger("timmscope.web")
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("timmscope.web")
 async def refuse_body(request: Request, error: Exception) -> JSONResponse:
     """Answer a malformed body with 422 and what is wrong with it; it is not repeated, since it may be of any size."""
     problems = error.errors()[:3] if isinstance(error, RequestValidationError) else []
-    logger.info("malformed body of %s: %s", shown(request.url.path), [problem["type"] for problem in problems])
+    logger.info("malformed body of %s: %s", excerpt(request.url.path), [problem["type"] for problem in problems])
     texts = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"[:DETAIL] for problem in problems)
     return json_answer("; ".join(texts) or "malformed", 422)
 
@@ -36,7 +36,7 @@ class Refusals:
     """Lets refusals end as what they are.
 
     Gradio answers a refused direct call with 500, and breaks the connection of a stream that nobody waits for.
-    Lone surrogates, halves of characters, are refused here: JSON can give them, and no answer that repeats one could
+    Lone surrogates are refused here: JSON can give them, and no answer that repeats one could
     be written. Names of files are made `readable` instead, since whoever calls did not choose them.
 
     Args:
@@ -70,7 +70,7 @@ class Refusals:
         except RuntimeError as error:
             if not path.startswith(EVENTS) or not isinstance(error.__cause__, HTTPException):
                 raise
-            logger.info("no events: %s", shown(error.__cause__))  # the stream's last event says so too
+            logger.info("no events: %s", excerpt(error.__cause__))  # the stream's last event says so too
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _refused(self, scope: Scope, receive: Receive) -> tuple[JSONResponse | None, Receive]:
@@ -87,8 +87,8 @@ class Refusals:
         except (ValueError, RecursionError):  # whoever reads it refuses it
             return None, receive
         if _has_lone_surrogates(content, body):
-            logger.info("malformed body of %s: halves of characters", shown(path))
-            return json_answer("body: got halves of characters (\\ud800 to \\udfff), expected text.", 422), receive
+            logger.info("malformed body of %s: lone surrogates", excerpt(path))
+            return json_answer("body: got lone surrogates (\\ud800 to \\udfff), expected text.", 422), receive
         return wrong_call(self.page, path, body) if "json" in kind else None, receive
 
 

@@ -14,7 +14,7 @@ def sheet(
     """The photos of a set, small.
 
     What you see:
-        One thumbnail a photo, with its name and label.
+        One thumbnail per photo, with its name and label.
 
     How it works:
         Each photo is scaled down and laid on a white square.
