@@ -41,13 +41,17 @@ def pytest_collection_modifyitems(items):
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if any(isinstance(value, str) and value in BULKY for value in values):
             item.add_marker(pytest.mark.slow)
+    # With --dist=loadgroup: all files that call the server go to one worker, which starts it once; others go by file.
+    calling = {item.path for item in items if "server" in item.fixturenames and not hasattr(item.module, "server")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("server" if item.path in calling else item.path.stem))
     items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The app, in a process of its own."""
-    with serving(tmp_path_factory.mktemp("server")) as running:
+    """The app, in a process of its own; as many runs may wait as a test submits at once."""
+    with serving(tmp_path_factory.mktemp("server"), TIMMSCOPE_QUEUE_SIZE="200") as running:
         yield running
 
 

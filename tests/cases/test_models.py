@@ -202,7 +202,7 @@ def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> bool:
     return all(np.array_equal(found[name], array, equal_nan=True) for name, array in expected.items())
 
 
-FEW = ("filters", "saliency", "fooling")
+FEW = ("filters", "saliency")
 QUICK = ("inference", "autocast", "default device", "function mode")
 WITHIN = [
     *(("float64", name) for name in FEW),
