@@ -32,7 +32,9 @@ ODD = {
 
 
 @pytest.mark.case(44)
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("white", "grey", "1:30") else ()) for name in ODD]
+)
 def test_odd_contents_styles_and_textures_give_finite_pictures(name):
     odd = ODD[name]
     results = [

@@ -119,9 +119,9 @@ CAM = {
     [
         *((EMBEDDED, size) for size in ((451, 300), (200, 600), (700, 90))),
         *(("resnet18", size) for size in ((200, 600), (700, 90))),
-        ("convnext_atto", (700, 90)),
         ("vit_tiny_patch16_224", (200, 600)),
-        ("mobilenetv3_small_100", (200, 600)),
+        pytest.param("convnext_atto", (700, 90), marks=pytest.mark.slow),  # maps, as those above
+        pytest.param("mobilenetv3_small_100", (200, 600), marks=pytest.mark.slow),
     ],
 )
 def test_grad_cam_of_photos_of_any_shape_is_its_definition_for_each_class(name, size):

@@ -23,7 +23,8 @@ from ..toys import Tiny, source
 from .test_numbers import CAT, seen
 
 GREY, BLACK = Image.new("RGB", (90, 70), "grey"), Image.new("RGB", (90, 70))
-SMALL = (EMBEDDED, "mobilenetv3_small_100", "test_vit", "test_convnext", "test_resnet", "test_efficientnet")
+SMALL = (EMBEDDED, "test_vit", "test_convnext", "test_resnet")
+MORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenetv3_small_100", "test_efficientnet")]
 METRICS = ("centred", "cosine", "euclidean")
 EPSILON = 2.0**-23  # the distance of 1 to the next number in float32
 
@@ -75,7 +76,7 @@ def test_a_photo_of_the_set_finds_itself_at_exactly_zero_wherever_it_stands(metr
 
 @pytest.mark.case(12)
 @pytest.mark.case(13)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *MORE])
 def test_the_last_bits_of_other_batches_and_layouts_make_no_difference(name):
     found, _ = computed_in_many_ways(name)
     for metric in METRICS:
@@ -113,7 +114,7 @@ def test_what_is_its_sets_mean_has_no_direction():
 
 
 @pytest.mark.case(14)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *MORE])
 def test_a_cover_that_changes_nothing_is_declined(name):
     for photo, fill in ((BLACK, "black"), (GREY, "blur")):
         with pytest.raises(timmscope.Declined, match="says the same wherever the photo is covered"):
@@ -142,7 +143,7 @@ def test_a_probability_that_cannot_change_is_declined():
 
 
 @pytest.mark.case(14)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *MORE])
 def test_rounding_is_larger_than_what_batches_and_layouts_move_and_smaller_than_what_photos_do(name):
     _, logits = computed_in_many_ways(name)
     assert rounding.same(logits, logits[0]).all()
