@@ -210,7 +210,7 @@ WITHIN = [
     *(pytest.param(state, "saliency", marks=pytest.mark.slow) for state in STATES if state not in ("float64", *QUICK)),
     *(
         pytest.param(state, name, marks=pytest.mark.slow)
-        for state in ("float64", "float16", "inference")
+        for state in ("float64", "inference")
         for name in TECHNIQUES
         if name not in FEW
     ),
