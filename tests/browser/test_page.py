@@ -104,8 +104,11 @@ def choose(page, elem_id, text, known=True):
 
 
 def light_techniques():
-    """All but synthesis; in the quick part maps, kernels and a table, beside the saliency and the occlusion below."""
-    quick = ("grad_cam", "filters", "nearest_neighbors")
+    """All but synthesis; in the quick part maps and kernels, beside the saliency and the occlusion below.
+
+    Those over photos read the embedded set first, which takes the server half a minute.
+    """
+    quick = ("grad_cam", "filters")
     for technique in timmscope.plugins().techniques.values():
         if technique.family != "Synthesis":
             marks = () if technique.name in quick else pytest.mark.slow
