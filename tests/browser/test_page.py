@@ -104,7 +104,7 @@ def choose(page, elem_id, text, known=True):
 
 
 def light_techniques():
-    """All but synthesis; in the quick part maps and kernels, beside the saliency and the occlusion below.
+    """All but synthesis; in the quick part maps and kernels, beside the saliency below.
 
     Those over photos read the embedded set first, which takes the server half a minute.
     """
@@ -130,6 +130,7 @@ def test_every_light_technique_gives_its_pictures_at_a_click(shared_page, techni
         expect(page.get_by_role("heading", name=section).locator("visible=true")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_a_long_run_shows_progress_and_stops(shared_page):
     page = shared_page
     open_tab(page, "Activations", "Occlusion")
@@ -235,6 +236,7 @@ def test_the_files_can_be_downloaded(shared_page, tmp_path):
         assert arrays["heatmap"].shape == (224, 224)
 
 
+@pytest.mark.slow
 def test_the_phone_page_starts_with_the_side_bar_closed_and_nothing_overflows(browser, server):
     phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(f"{server.url}/?technique=saliency")

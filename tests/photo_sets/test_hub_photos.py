@@ -243,6 +243,7 @@ def test_limits_take_some_of_everything(hub, endpoint, tmp_path):
     assert found["notes"] == ["Photo set: 4 of its 16 photos, evenly spaced."]
 
 
+@pytest.mark.slow  # in a process of its own
 def test_where_the_hub_is_switched_off_nobody_is_asked(hub, endpoint, tmp_path):
     hub.asked.clear()
     with client(endpoint, tmp_path, TIMMSCOPE_HUB="0") as ask:

@@ -27,6 +27,7 @@ def test_every_canvas_paints_for_every_kind_of_network(canvas, model):
     assert result["image"].std() > 1
 
 
+@pytest.mark.slow  # 64 steps
 def test_the_second_model_recognises_the_picture():
     options = {"target": "koala", "canvas": "fourier", "steps": 64, "size": 160, "seed": 0}
     result = timmscope.run("gradient_ascent", model=EMBEDDED, **options)
