@@ -18,7 +18,7 @@ from .test_page import browser  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
-TOYS = ("rude", "newer", "newer_name", "fade", "digits")
+TOYS = ("rude", "newer", "newer_name", "fade")
 BUDGET = 6  # seconds a run
 
 
@@ -27,7 +27,7 @@ def server(tmp_path_factory):
     """A server with rude plugins, little time a run, and one plugin switched off."""
     folder = tmp_path_factory.mktemp("rude")
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--no-compile", "--quiet"]
-    sources = [str(ROOT / "tests" / "toy_plugins" / name) for name in TOYS]
+    sources = [str(ROOT / "tests" / "toy_plugins" / name) for name in TOYS] + [str(ROOT / "examples" / "digits")]
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *offline, "--target", str(folder / "site"), *sources], check=True
     )
