@@ -106,11 +106,12 @@ def choose(page, elem_id, text, known=True):
 def light_techniques():
     """All but synthesis; in the quick part maps and kernels, beside the saliency below.
 
-    Those over photos read the embedded set first, which takes the server half a minute.
+    Those over photos read the embedded set first, which takes the server half a minute; tests/web/test_drawings.py has
+    the embedding map, of a few photos.
     """
     quick = ("grad_cam", "filters")
     for technique in timmscope.plugins().techniques.values():
-        if technique.family != "Synthesis":
+        if technique.family != "Synthesis" and technique.name != "embedding_map":
             marks = () if technique.name in quick else pytest.mark.slow
             yield pytest.param(technique, marks=marks, id=technique.name)
 

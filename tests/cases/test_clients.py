@@ -25,7 +25,7 @@ SOON = 0.5  # seconds in which what waits for nothing is answered
 @pytest.fixture
 def fresh(tmp_path):
     """A server that nobody has called yet."""
-    with serving(tmp_path) as server:
+    with serving(tmp_path, TIMMSCOPE_QUEUE_SIZE="200") as server:
         yield server
 
 
