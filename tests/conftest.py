@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 import skimage.data
@@ -30,9 +31,30 @@ LONGEST = (
     "test_every_technique",
 )
 
+# Files that call the server: the worker that has one of a group has the others too, and starts it once for all of them.
+SHARING = {
+    "browser": ("test_page", "test_drawings", "test_markup"),
+    "server": (
+        *("test_docs", "test_faces", "test_clients", "test_second_opinions", "test_dispatch"),
+        *("test_answers", "test_endpoints", "test_hostile_names", "test_refusals", "test_fuzz", "test_load"),
+    ),
+}
 
 # Networks that take seconds to be made; smaller ones of other kinds stand for them in the quick part.
 BULKY = {"vgg11", "densenet121", "cait_xxs24_224", "tnt_s_legacy_patch16_224"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker whole files, and all of a group to one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class InGroups(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return next((group for group, stems in SHARING.items() if Path(file).stem in stems), file)
+
+    return InGroups(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
@@ -46,8 +68,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The app, in a process of its own."""
-    with serving(tmp_path_factory.mktemp("server")) as running:
+    """The app, in a process of its own; as many runs may wait as a test submits at once."""
+    with serving(tmp_path_factory.mktemp("server"), TIMMSCOPE_QUEUE_SIZE="200") as running:
         yield running
 
 

@@ -103,34 +103,15 @@ def choose(page, elem_id, text, known=True):
     box.press("Tab")
 
 
-def test_open_run_change_the_class_run_again_and_read_an_error(page):
-    open_tab(page, "Gradients", "Saliency")
-    run(page, "saliency")
-    picture = page.locator("#saliency-heatmap img")
-    expect_picture(page, "#saliency-heatmap", width=224)
-    first = picture.get_attribute("src")
-
-    page.locator("#sample-coffee").click()
-    expect(page.locator("#prediction")).to_contain_text("espresso")
-    choose(page, "target", "cup")
-    expect(page.locator("#line")).to_contain_text("explains: cup")
-    page.locator("#run-saliency").click()
-    expect(picture).not_to_have_attribute("src", first)
-    expect(page.locator("#saliency-scores")).to_contain_text("cup")
-
-    choose(page, "model", "resnet5O", known=False)
-    toast = page.get_by_test_id("toast-body")
-    expect(toast.first).to_contain_text("Did you mean")
-    expect(toast.first).to_contain_text("resnet50")
-    page.locator("#run-saliency").click()
-    expect(page.locator("#status-saliency")).to_contain_text("Did you mean")
-
-
 def light_techniques():
-    """All but synthesis; one of each kind of output in the quick part."""
-    quick = ("saliency", "grad_cam", "filters", "activation_maps", "nearest_neighbors")
+    """All but synthesis; in the quick part maps and kernels, beside the saliency below.
+
+    Those over photos read the embedded set first, which takes the server half a minute; tests/web/test_drawings.py has
+    the embedding map, of a few photos.
+    """
+    quick = ("grad_cam", "filters")
     for technique in timmscope.plugins().techniques.values():
-        if technique.family != "Synthesis":
+        if technique.family != "Synthesis" and technique.name != "embedding_map":
             marks = () if technique.name in quick else pytest.mark.slow
             yield pytest.param(technique, marks=marks, id=technique.name)
 
@@ -150,7 +131,9 @@ def test_every_light_technique_gives_its_pictures_at_a_click(shared_page, techni
         expect(page.get_by_role("heading", name=section).locator("visible=true")).to_have_count(1)
 
 
-def test_a_long_run_shows_progress_and_stops(page):
+@pytest.mark.slow
+def test_a_long_run_shows_progress_and_stops(shared_page):
+    page = shared_page
     open_tab(page, "Activations", "Occlusion")
     stride = page.get_by_label("number input for Stride")
     stride.fill("2")  # thousands of places: it is not over before it is stopped
@@ -178,7 +161,8 @@ def test_a_synthesis_starts_with_samples_and_plots_its_losses(page, server):
 
 
 @pytest.mark.slow
-def test_a_click_on_a_map_chooses_its_unit_and_runs_again(page):
+def test_a_click_on_a_map_chooses_its_unit_and_runs_again(shared_page):
+    page = shared_page
     open_tab(page, "Activations", "Activation maps")
     run(page, "activation_maps")
     maps = page.locator("#activation_maps-maps button.thumbnail-item")
@@ -222,7 +206,8 @@ def test_a_link_cannot_set_what_is_refused_or_inject_markup(browser, server):
 
 
 @pytest.mark.slow
-def test_the_shown_calls_work_when_pasted(page, tmp_path):
+def test_the_shown_calls_work_when_pasted(shared_page, tmp_path):
+    page = shared_page
     open_tab(page, "Gradients", "Saliency")
     run(page, "saliency")
     page.get_by_role("button", name=re.compile("as Python, curl")).locator("visible=true").click()
@@ -241,7 +226,8 @@ def test_the_shown_calls_work_when_pasted(page, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_files_can_be_downloaded(page, tmp_path):
+def test_the_files_can_be_downloaded(shared_page, tmp_path):
+    page = shared_page
     open_tab(page, "Gradients", "Saliency")
     run(page, "saliency")
     with page.expect_download() as download:
@@ -251,6 +237,7 @@ def test_the_files_can_be_downloaded(page, tmp_path):
         assert arrays["heatmap"].shape == (224, 224)
 
 
+@pytest.mark.slow
 def test_the_phone_page_starts_with_the_side_bar_closed_and_nothing_overflows(browser, server):
     phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(f"{server.url}/?technique=saliency")
@@ -267,3 +254,28 @@ def test_the_plugins_page_names_what_is_installed(shared_page):
     page.get_by_role("tab", name="Plugins", exact=True).click()
     expect(page.locator("table.plugins")).to_contain_text("efficientnet_lite")
     expect(page.locator("table.plugins .failed")).to_have_count(0)
+
+
+def test_open_run_change_the_class_run_again_and_read_an_error(shared_page):
+    """Last in this file: the shared page keeps a model that there is not."""
+    page = shared_page
+    open_tab(page, "Gradients", "Saliency")
+    run(page, "saliency")
+    picture = page.locator("#saliency-heatmap img")
+    expect_picture(page, "#saliency-heatmap", width=224)
+    first = picture.get_attribute("src")
+
+    page.locator("#sample-coffee").click()
+    expect(page.locator("#prediction")).to_contain_text("espresso")
+    choose(page, "target", "cup")
+    expect(page.locator("#line")).to_contain_text("explains: cup")
+    page.locator("#run-saliency").click()
+    expect(picture).not_to_have_attribute("src", first)
+    expect(page.locator("#saliency-scores")).to_contain_text("cup")
+
+    choose(page, "model", "resnet5O", known=False)
+    toast = page.get_by_test_id("toast-body")
+    expect(toast.first).to_contain_text("Did you mean")
+    expect(toast.first).to_contain_text("resnet50")
+    page.locator("#run-saliency").click()
+    expect(page.locator("#status-saliency")).to_contain_text("Did you mean")

@@ -17,16 +17,15 @@ from benchmarks import clients
 from timmscope.registry.web.gradio_fixes.streams import PATIENCE
 
 from ..serving import Server, serving
-from ..web.test_runs import DEADLINE, LONG, idle, lines, until
+from ..web.test_runs import DEADLINE, LONG, idle, until
 
 SOON = 0.5  # seconds in which what waits for nothing is answered
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
-    """A server that nobody has called yet when the first test begins."""
-    folder = tmp_path_factory.mktemp("fresh")
-    with serving(folder, TIMMSCOPE_QUEUE_SIZE="200", TIMMSCOPE_LOG_FORMAT="json") as server:
+@pytest.fixture
+def fresh(tmp_path):
+    """A server that nobody has called yet."""
+    with serving(tmp_path, TIMMSCOPE_QUEUE_SIZE="200") as server:
         yield server
 
 
@@ -74,16 +73,16 @@ def test_all_who_call_at_once_when_the_server_has_just_started_are_answered(fres
 
 
 @pytest.mark.case(26)
-def test_threads_that_share_a_client_are_all_answered(fresh):
-    with clients.late(fresh.url, 0.05) as url:
+def test_threads_that_share_a_client_are_all_answered(server):
+    with clients.late(server.url, 0.05) as url:
         client = clients.client(url)
         assert at_once(lambda number: by_client(client, number), 8) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.case(26)
-def test_threads_that_share_a_client_on_a_network_with_delays_lose_no_call(fresh):
-    with clients.late(fresh.url, 0.03) as url:
+def test_threads_that_share_a_client_on_a_network_with_delays_lose_no_call(server):
+    with clients.late(server.url, 0.03) as url:
         assert clients.calls(url, 300, threads=8, pause=0.5) == {"complete": 30, "refused": 270}
 
 
@@ -123,8 +122,8 @@ def until_end(said: Iterator[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.case(26)
-def test_a_call_posted_while_the_stream_ends_is_answered_when_its_client_has_hung_up(fresh):
-    session = Session(fresh)
+def test_a_call_posted_while_the_stream_ends_is_answered_when_its_client_has_hung_up(server):
+    session = Session(server)
     with ThreadPoolExecutor(1) as pool:
         first = session.post(1)
         with session.stream() as stream:
@@ -139,16 +138,16 @@ def test_a_call_posted_while_the_stream_ends_is_answered_when_its_client_has_hun
 
 
 @pytest.mark.case(26)
-def test_a_call_posted_before_the_stream_ends_is_answered_at_once_and_keeps_it_open(fresh):
-    session = Session(fresh)
+def test_a_call_posted_before_the_stream_ends_is_answered_at_once_and_keeps_it_open(server):
+    session = Session(server)
     first = session.post(1)
     second = session.post(2)
     with session.stream() as stream:
         assert sorted(until_end(messages(stream))) == sorted([first, second])
 
 
-def test_a_client_that_reads_on_after_the_last_message_is_not_kept_for_long(fresh):
-    session = Session(fresh)
+def test_a_client_that_reads_on_after_the_last_message_is_not_kept_for_long(server):
+    session = Session(server)
     session.post(1)
     with session.stream() as stream:
         assert [message["msg"] for message in messages(stream)][-1] == "close_stream"
@@ -156,8 +155,8 @@ def test_a_client_that_reads_on_after_the_last_message_is_not_kept_for_long(fres
 
 
 @pytest.mark.case(27)
-def test_a_stream_opened_for_a_call_that_is_over_ends_so_that_the_program_can(fresh):
-    session = Session(fresh)
+def test_a_stream_opened_for_a_call_that_is_over_ends_so_that_the_program_can(server):
+    session = Session(server)
     session.post(1)
     with session.stream() as stream:
         until_end(messages(stream))
@@ -167,19 +166,19 @@ def test_a_stream_opened_for_a_call_that_is_over_ends_so_that_the_program_can(fr
 
 
 @pytest.mark.case(27)
-def test_a_hundred_calls_submitted_in_a_loop_all_end(fresh):
-    client = clients.client(fresh.url)
+def test_a_hundred_calls_submitted_in_a_loop_all_end(server):
+    client = clients.client(server.url)
     jobs = [client.submit(image=picture(number), api_name="/saliency") for number in range(100)]
     errors = [str(job.exception(timeout=DEADLINE)) for job in jobs]
     assert [error for number, error in enumerate(errors) if not refused(error, number)] == []
 
 
 @pytest.mark.case(28)
-def test_a_run_ends_when_its_job_is_cancelled(fresh, cat, tmp_path):
+def test_a_run_ends_when_its_job_is_cancelled(server, cat, tmp_path):
     (tmp_path / "cat.png").write_bytes(cat)
-    job = clients.client(fresh.url).submit(image=handle_file(tmp_path / "cat.png"), **LONG, api_name="/texture")
-    until(fresh, lambda found: found["runs"] == {"texture": 1})
+    job = clients.client(server.url).submit(image=handle_file(tmp_path / "cat.png"), **LONG, api_name="/texture")
+    until(server, lambda found: found["runs"] == {"texture": 1})
     job.cancel()
-    until(fresh, idle)
-    (line,) = [line for line in lines(fresh) if line["technique"] == "texture"]
-    assert line["outcome"] == "stopped"
+    until(server, idle)
+    ended = [line for line in server.log.read_text().splitlines() if " technique=texture " in line]
+    assert "outcome=stopped" in ended[-1]

@@ -202,7 +202,7 @@ def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> bool:
     return all(np.array_equal(found[name], array, equal_nan=True) for name, array in expected.items())
 
 
-FEW = ("filters", "saliency", "fooling")
+FEW = ("filters", "saliency")
 QUICK = ("inference", "autocast", "default device", "function mode")
 WITHIN = [
     *(("float64", name) for name in FEW),
@@ -210,7 +210,7 @@ WITHIN = [
     *(pytest.param(state, "saliency", marks=pytest.mark.slow) for state in STATES if state not in ("float64", *QUICK)),
     *(
         pytest.param(state, name, marks=pytest.mark.slow)
-        for state in ("float64", "float16", "inference")
+        for state in ("float64", "inference")
         for name in TECHNIQUES
         if name not in FEW
     ),

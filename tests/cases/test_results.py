@@ -1,8 +1,7 @@
-"""Results on disk, as figures and in notebooks: names that are no text, two results in one place, many pictures."""
+"""Results on disk: two in one place, a folder with everything in it, and the same bits in another process."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
@@ -10,13 +9,8 @@ import os
 import re
 import subprocess
 import sys
-import time
-import unicodedata
-import zipfile
 from pathlib import Path
 
-import gradio as gr
-import httpx
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -25,25 +19,21 @@ from PIL import Image
 import timmscope
 from timmscope import testing
 from timmscope.registry.base.errors import DeclarationError
-from timmscope.registry.base.names import readable
 from timmscope.registry.cli import cli
 from timmscope.registry.declare import ports
-from timmscope.registry.declare.ports import Curves, Gallery, Heatmap, Heatmaps, Picture, Points, Table
-from timmscope.registry.photo_sets.sources import uploaded
-from timmscope.registry.pictures.values import Captioned, Outputs, Placed
+from timmscope.registry.declare.ports import Gallery, Picture
+from timmscope.registry.pictures.values import Captioned, Outputs
 from timmscope.registry.results.result import Result
 from timmscope.registry.results.saving import FolderTaken
-from timmscope.registry.web.gradio_fixes.blocks import Page
 
 from ..photo_sets.test_sources import zipped
 from ..photos.test_sets import photo
 from ..references import CHELSEA
 from ..results.test_result import make
-from ..serving import ROOT, serving
+from ..serving import ROOT
 
 TINY = {"model": "test_vit", "weights": "random"}
 OPTIONS = ["--model", "test_vit", "--weights", "random", "--samples", "1", "--quiet"]
-TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # what turns the direction of a text
 ODD = {  # what a file system or a plugin may give, and what people should read
     b"caf\xe9.png": r"caf\xe9.png",  # Latin-1, as old systems wrote it
     b"\x8e\xd1.png": r"\x8e\xd1.png",  # Shift-JIS
@@ -77,11 +67,6 @@ def put(folder: Path, name: bytes | str, content: Image.Image | bytes) -> None:
         pytest.skip(f"this file system takes no name such as {name!r}")
 
 
-def texts(figure) -> str:
-    """Every text of a figure, without its line breaks."""
-    return " ".join(" ".join(text.get_text().split()) for ax in figure.axes for text in [ax.title, *ax.texts])
-
-
 def call(*words):
     return CliRunner().invoke(cli, [str(word) for word in words], prog_name="timmscope")
 
@@ -89,149 +74,6 @@ def call(*words):
 def recipes(folder: Path) -> dict[str, dict]:
     """The recipes of the results in a folder, by the name of their folder."""
     return {path.parent.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*/recipe.json")}
-
-
-# Names that are no text
-
-
-@pytest.mark.case(7)
-def test_photos_whose_names_are_no_text_are_saved_shown_and_run_again(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number, name in enumerate(ODD):
-        put(folder, name, colour(number))
-    first = Path(os.fsdecode(os.path.join(os.fsencode(folder), next(iter(ODD)))))
-    inputs = {"image": first, "files": [folder], "model": "test_convnext", "weights": "random"}
-    result = timmscope.run("nearest_neighbors", **inputs)
-    captions = {caption for _, caption in result.pictures["feature_neighbors"]}
-    assert captions == {rf"your photo: {ODD[first.name.encode(errors='surrogateescape')]}"} | {
-        next(c for c in captions if c.endswith(f"  {name}")) for name in ODD.values()
-    }
-    for file in result.save(tmp_path / "out"):
-        assert file.stat().st_size
-    recipe = json.loads((tmp_path / "out" / "recipe.json").read_text("utf-8"))
-    assert recipe == json.loads(json.dumps(result.recipe))
-    assert recipe["inputs"]["image"]["name"] == r"caf\xe9.png"
-    figure = result.figure()
-    figure.savefig(io.BytesIO(), dpi=30)
-    for text in (texts(figure), result._repr_html_().encode("utf-8").decode()):
-        assert [name for name in ODD.values() if name not in text] == []
-    again = timmscope.rerun(tmp_path / "out" / "recipe.json", files=[folder])
-    assert all(np.array_equal(array, again.arrays[name]) for name, array in result.arrays.items())
-
-
-@pytest.mark.case(7)
-@pytest.mark.parametrize(
-    ("stored", "flag", "name"),
-    [
-        ("Kätzchen.png".encode(), True, "Kätzchen.png"),
-        ("Kätzchen.png".encode(), False, "Kätzchen.png"),  # as macOS and Linux write it
-        ("café.png".encode("cp437"), False, "café.png"),  # as DOS wrote it
-        (b"a\nb/\x1b.png", False, r"a\nb/\x1b.png"),
-    ],
-)
-def test_names_in_old_zips_are_read_as_they_were_meant(stored, flag, name):
-    archive = bytearray(zipped(**{"x" * len(stored): photo()}))
-    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # both headers: the flags, in little endian
-        archive[archive.index(mark) + offset + 1] |= 8 * flag
-    archive = bytes(archive).replace(b"x" * len(stored), stored)
-    with zipfile.ZipFile(io.BytesIO(archive)) as entries:
-        assert len(entries.namelist()) == 1
-    photos = uploaded([archive])
-    assert [photo.name for photo in photos] == [name]
-    assert photos.photo(0).picture.size == (40, 30)
-
-
-@pytest.mark.case(7)
-def test_texts_of_plugins_that_no_encoding_can_write_break_no_result(monkeypatch, tmp_path):
-    half, nul = "half \ud83d.", "nul \0."
-    outputs = [
-        Gallery("gallery", "Gallery"),
-        Table("table", "Table", columns=("name", "value")),
-        Curves("curves", "Curves"),
-        Points("points", "Points"),
-    ]
-
-    @timmscope.technique("Rude", family="Activations", outputs=outputs)
-    def rude() -> timmscope.Outputs:
-        """Texts from anywhere."""
-        squares = np.zeros((2, 4, 4, 3), np.uint8)
-        return Outputs(
-            gallery=Captioned(squares, [half, nul]),
-            table=[[half, 1], [nul, 2]],
-            curves={half: [1, 2], nul: [2, 1]},
-            points=Placed(np.zeros((2, 2)), [half, nul], [nul, half], squares),
-        ).note(half, nul, "two\nlines")
-
-    result = timmscope.run(rude)
-    result.save(tmp_path)
-    result.figure().savefig(io.BytesIO(), dpi=30)
-    text = result._repr_html_().encode().decode()
-    everything = text + texts(result.figure()) + (tmp_path / "points.json").read_text("utf-8")
-    assert r"half \ud83d." in text
-    assert r"nul \x00." in text
-    assert not re.search("[\0\ud800-\udfff]", everything)
-    assert result.notes == (r"half \ud83d.", r"nul \x00.", "two\nlines")
-
-
-@pytest.mark.case(7)
-def test_a_readable_name_is_text_and_stays_as_it_is():
-    for code in (*range(0x300), *range(0x2000, 0x2070), 0xD800, 0xDC80, 0xDFFF, 0xFFFD, 0x1F408):
-        text = readable(chr(code))
-        assert text.encode("utf-8").decode() == text
-        assert readable(text) == text
-        hidden = unicodedata.category(chr(code)) in ("Cc", "Cs", "Zl", "Zp")
-        turned = unicodedata.bidirectional(chr(code)) in TURNING
-        assert (text == chr(code)) == (not hidden and not turned), hex(code)
-    for byte in range(0x80, 0x100):
-        assert readable(os.fsdecode(bytes([byte]))) == bytes([byte]).decode("utf-8", "backslashreplace")
-
-
-@pytest.fixture(scope="module")
-def with_folder(tmp_path_factory, cat):
-    """A server with an operator's folder that has photos with odd names, and an odd name itself."""
-    place = tmp_path_factory.mktemp("operator")
-    folder = os.path.join(os.fsencode(place), b"d\xe9p\xf4t")
-    try:
-        os.mkdir(folder)
-    except OSError:
-        pytest.skip("this file system takes UTF-8 only")
-    for number, name in enumerate(ODD):
-        put(Path(os.fsdecode(folder)), name, colour(number))
-    variables = {"TIMMSCOPE_PHOTO_FOLDERS": os.fsdecode(folder), "TIMMSCOPE_CACHE_FOLDER": str(place / "cache")}
-    with serving(place, **variables) as server:
-        yield server
-
-
-@pytest.mark.slow
-@pytest.mark.case(8)
-def test_an_operators_folder_with_odd_names_is_searched_over_http(with_folder, cat):
-    server, name = with_folder, r"folder:d\xe9p\xf4t"
-    config = httpx.get(f"{server.url}/config", trust_env=False, timeout=90)
-    assert config.status_code == 200
-    assert name in json.dumps(config.json(), ensure_ascii=False).replace("\\\\", "\\")
-    tiny = {"photos": name, "model": "test_convnext", "weights": "random"}
-    kind, data = server.call("nearest_neighbors", {"image": server.upload(cat), **tiny})
-    assert kind == "complete", data
-    captions = [item["caption"].partition("  ")[2] for item in data[0][1:]]
-    assert sorted(captions) == sorted(ODD.values())
-    recipe = json.loads(server.get_file(data[-1]))
-    assert recipe["inputs"]["photos"]["name"] == name
-    kind, data = server.call("maximal_patches", {**tiny, "limit": 1})
-    assert kind == "complete", data
-    assert {row[0] for row in data[1]} == set(ODD.values())
-    assert not [line for line in server.log.read_text().splitlines() if "ERROR" in line or "malformed" in line]
-
-
-@pytest.mark.case(8)
-def test_an_answer_that_cannot_be_written_is_a_fault_of_the_server_and_in_its_log(caplog):
-    with Page() as page:
-        gr.Button().click(lambda: [{"name": "\udce9"}], None, gr.JSON())
-    with pytest.raises(gr.Error, match=r"Internal error \w{8}\. This is a fault of the server, not of your input"):
-        asyncio.run(page.process_api(0, []))
-    (record,) = [record for record in caplog.records if record.exc_info]
-    assert "surrogates not allowed" in caplog.text
-    assert record.levelname == "ERROR"
 
 
 # Two results in one place
@@ -374,100 +216,6 @@ def test_no_two_outputs_share_a_file_or_a_name_of_numpys(tmp_path):
     result.save(tmp_path)
     with np.load(tmp_path / "arrays.npz") as arrays:
         assert {name: round(float(arrays[name].max()) * 255) for name in arrays} == dict(zip(names, range(5)))
-
-
-# Many pictures
-
-
-def numbered(count: int, height: int, width: int) -> np.ndarray:
-    """Pictures of one colour each, no two alike, [count, height, width, 3]."""
-    colours = np.stack([np.arange(count) // 256 * 16 + 64, np.arange(count) % 256, 255 - np.arange(count) % 256], -1)
-    return np.broadcast_to(colours[:, None, None].astype(np.uint8), (count, height, width, 3))
-
-
-@pytest.mark.case(22)
-@pytest.mark.parametrize(
-    ("count", "height", "width", "columns"), [(1024, 112, 112, 8), (576, 40, 90, 8), (100, 90, 40, 2), (13, 3, 3, 5)]
-)
-def test_a_figure_of_many_pictures_takes_seconds_and_shows_them_all(count, height, width, columns):
-    pictures, captions = numbered(count, height, width), [f"caption number {i} of a picture" for i in range(count)]
-    values = Outputs(patches=Captioned(pictures, captions))
-    start = time.process_time()
-    figure = Result(make((Gallery("patches", "Patches", columns=columns),)), values, {}).figure()
-    figure.savefig(io.BytesIO(), dpi="figure" if count > 1000 else 20)
-    assert time.process_time() - start < 12
-    (ax,) = [ax for ax in figure.axes if ax.images]
-    assert len(figure.axes) == 1
-    assert f"{count:,} pictures" in ax.get_title()
-    wall = np.asarray(ax.images[0].get_array())
-    opaque = wall[..., 3] == 255
-    rows, across = (np.diff(np.flatnonzero(np.diff(opaque.any(axis), prepend=0, append=0)))[::2] for axis in (1, 0))
-    assert len(across) % columns == 0 or columns < 5
-    assert len(rows) == -(-count // len(across))
-    centres = [
-        np.flatnonzero(np.diff(opaque.any(axis), prepend=0, append=0))[::2] + sizes // 2
-        for axis, sizes in ((1, rows), (0, across))
-    ]
-    shown = wall[np.ix_(*centres)].reshape(-1, 4)
-    assert np.array_equal(shown[:count, :3], pictures[:, 0, 0])
-    assert not shown[count:, 3].any()
-    assert abs(rows[0] / across[0] - height / width) < 0.05
-    words = " ".join(ax.texts[i].get_text().replace("\n", " ") for i in range(len(ax.texts)))
-    assert ("result.pictures" in ax.get_title()) == (not words)
-    assert not words or words == " ".join(captions)
-    assert bool(words) == (count <= 100)  # elsewhere they would be too small, or too many
-
-
-@pytest.mark.case(22)
-def test_captions_on_a_wall_are_as_wide_as_their_pictures_at_most():
-    captions = [f"unit {i}: 0.{i} · birds/photo_{i}_with_a_long_name.png" for i in range(64)]
-    values = Outputs(patches=Captioned(numbered(64, 50, 50), captions))
-    figure = Result(make((Gallery("patches", "Patches", columns=8),)), values, {}).figure()
-    figure.draw_without_rendering()
-    (ax,) = figure.axes
-    boxes = [text.get_window_extent() for text in ax.texts]
-    assert len(boxes) == 64
-    assert max(box.width for box in boxes) <= ax.get_window_extent().width / 8
-    tops = sorted({round(box.y1) for box in boxes})
-    assert max(box.height for box in boxes) < min(np.diff(tops)) / 2
-
-
-@pytest.mark.case(22)
-@pytest.mark.parametrize(("kind", "side"), [(Gallery, 224), (Heatmaps, 14)])
-def test_a_notebook_of_many_pictures_is_quick_small_and_whole(kind, side):
-    count, cat = 1024, np.asarray(Image.open(CHELSEA).resize((side, side)))
-    pictures = np.stack([np.roll(cat, i, 0) for i in range(count)])
-    values = pictures if kind is Gallery else pictures[..., 0].astype(np.float32)
-    captions = [f"unit <{i}>" for i in range(count)]
-    result = Result(make((kind("many", "Many"),)), Outputs(many=Captioned(values, captions)), {})
-    start = time.process_time()
-    text = result._repr_html_()
-    assert time.process_time() - start < 15
-    assert len(text) < 20 * 2**20
-    assert re.findall(r"<figcaption>unit &lt;(\d+)&gt;</figcaption>", text) == [str(i) for i in range(count)]
-    assert text.count("<img") == count
-    assert ("as small copies" in text) == (side > 64)
-
-
-@pytest.mark.case(22)
-def test_a_large_table_says_how_much_of_it_is_shown_and_can_be_read():
-    columns = ("photo", "unit", "rank", "number", "row", "column", "value")
-    rows = [[f"birds/photo {i}.png", *range(i, i + 5), i / 7] for i in range(1500)]
-    technique = make((Table("ranking", "Ranking", columns), Heatmap("heat", "Heat")))
-    result = Result(technique, Outputs(ranking=rows, heat=np.eye(4)), {})
-    figure = result.figure()
-    figure.draw_without_rendering()
-    (ax,) = [ax for ax in figure.axes if ax.tables]
-    assert "12 of 1,500 rows" in ax.get_title()
-    cells = ax.tables[0].get_celld()
-    assert len(cells) == 13 * 7
-    for (row, column), cell in cells.items():
-        text = cell.get_text()
-        assert text.get_fontsize() >= 7
-        assert text.get_window_extent().width <= cell.get_window_extent().width
-        expected = columns[column] if row == 0 else rows[row - 1][column]
-        assert text.get_text() == (f"{expected:.4g}" if isinstance(expected, float) else str(expected))
-    assert result._repr_html_().count("<tr>") == 1501
 
 
 # In another process

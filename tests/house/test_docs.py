@@ -33,7 +33,7 @@ TECHNIQUES = {technique.name: technique for technique in make_docs.techniques()}
 TESTS = "-m pytest -n 3"  # what .ci/run has, too: test_project.py
 RUN_HERE = ("README.md", "docs/clients.md")
 RUN_TOO = ("docs/techniques/grad_cam.md",)  # the same functions made the calls of the others, which are read closely
-SLOW = ("docs/clients.md", *RUN_TOO)  # together they take a minute
+RUN = (*RUN_HERE, *RUN_TOO)  # a minute and a half; tests/house/test_faces.py has the same ways in the quick part
 ELSEWHERE = {test_author_path.PAGE: test_author_path.RUN}  # pages and the kinds of blocks that their own test runs
 WAYS = {
     ("python", ""): "run, one after the other in one namespace a page",
@@ -171,8 +171,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["README.md", *(pytest.param(page, marks=pytest.mark.slow) for page in SLOW)])
+@pytest.mark.parametrize("page", RUN)
 def test_the_blocks_of_a_page_work(page, folder, server):
     names: dict = {}
     for block in blocks(page):

@@ -119,9 +119,18 @@ def test_it_is_drawn_as_a_figure_and_in_a_notebook(technique, run):
 
 
 @pytest.mark.case(43)
-def test_the_same_call_gives_the_same_bits(technique, run):
+def test_the_same_call_gives_the_same_bits_and_leaves_the_state_of_torch_alone(technique, run):
     torch.rand(7)  # the state of the global generator must not matter
-    assert same(run[1], timmscope.run(technique.name, **smallest(technique)))
+    threads, generator = torch.get_num_threads(), torch.random.get_rng_state()
+    steps = []
+    for step in timmscope.stream(technique.name, **smallest(technique)):
+        steps.append(step)
+        assert torch.is_grad_enabled()  # also between steps, where other runs go on in this thread
+        assert not torch.is_inference_mode_enabled()
+    assert same(run[1], steps[-1])
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    assert torch.get_default_dtype() == torch.float32
 
 
 def test_its_recipe_runs_again(technique, run):
@@ -158,17 +167,6 @@ def test_stopped_midway_or_finished_it_leaves_nothing_behind(technique, run):
         assert first is not None
     assert not any(part._forward_hooks or part._backward_hooks for part in model.module.modules())
     assert not torch.overrides._get_current_function_mode_stack()
-
-
-@pytest.mark.case(43)
-def test_it_leaves_the_state_of_torch_alone(technique):
-    threads, generator = torch.get_num_threads(), torch.random.get_rng_state()
-    for _ in timmscope.stream(technique.name, **smallest(technique)):
-        assert torch.is_grad_enabled()  # also between steps, where other runs go on in this thread
-        assert not torch.is_inference_mode_enabled()
-    assert torch.get_num_threads() == threads
-    assert torch.equal(torch.random.get_rng_state(), generator)
-    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.case(43)

@@ -127,6 +127,6 @@ def test_techniques_beside_each_other_give_what_they_give_alone(model):
 
     alone = [heat(call) for call in calls]
     with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(heat, calls * 4))
+        together = list(threads.map(heat, calls * 2))
     for i, found in enumerate(together):
         assert np.array_equal(found, alone[i % len(calls)]), calls[i % len(calls)]

@@ -319,11 +319,11 @@ def test_photos_do_not_pile_up(model, store):
     def one(i):
         return SetPhoto(str(i), lambda: loaded.append(i) or photo(0))
 
-    steps = index_photos(model, PhotoList("many", "Many", [one(i) for i in range(300)]))
+    steps = index_photos(model, PhotoList("many", "Many", [one(i) for i in range(120)]))
     for step in steps:
         assert len(loaded) <= step.done + 3 * indexing.BATCH["cpu"]
-    assert sorted(loaded) == list(range(300))
-    assert step.index.values.tobytes() == np.tile(step.index.values[:4], (75, 1)).tobytes()
+    assert sorted(loaded) == list(range(120))
+    assert step.index.values.tobytes() == np.tile(step.index.values[:4], (30, 1)).tobytes()
 
 
 def test_the_least_recently_used_go(tmp_path):

@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+import types
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,8 @@ from timmscope.registry.results.result import Result
 
 from ..serving import ROOT
 from .test_result import PORTS, VALUES, make
+
+PYPLOT = "matplotlib.pyplot"
 
 
 @pytest.fixture
@@ -78,7 +81,18 @@ def test_other_values_give_another_figure():
     assert (first[:, half:] != second[:, half:]).any()
 
 
-def test_a_figure_leaves_pyplot_alone():
+def test_a_figure_leaves_pyplot_alone(result, monkeypatch):
+    ours = [module for name, module in sys.modules.items() if name.startswith("timmscope.registry.")]
+    modules = [value for module in ours for value in vars(module).values() if isinstance(value, types.ModuleType)]
+    assert "matplotlib" in " ".join(module.__name__ for module in modules)
+    assert PYPLOT not in [module.__name__ for module in modules]
+    monkeypatch.setitem(sys.modules, PYPLOT, None)  # cannot be imported
+    assert len(result.figure().axes) == 12
+    assert "<img" in result._repr_html_()
+
+
+@pytest.mark.slow  # 7 s of imports
+def test_in_a_fresh_process_a_figure_loads_no_pyplot():
     code = (
         "import sys; from tests.results.test_display import VALUES, make, Result, Outputs\n"
         "figure = Result(make(), Outputs(VALUES), {}).figure()\n"

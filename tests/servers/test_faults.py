@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -14,6 +16,7 @@ from PIL import Image
 
 import timmscope
 from timmscope import testing
+from timmscope.registry.base.settings import settings
 
 from ..serving import serving
 
@@ -61,38 +64,48 @@ def assert_equal(found, expected) -> None:
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_a_server_killed_in_the_midst_of_an_index_is_followed_by_another_and_can_start_again(tmp_path, photos, cat):
+def test_a_server_killed_in_the_midst_of_an_index_is_followed_by_another_and_can_start_again(
+    tmp_path, photos, cat, monkeypatch
+):
     cache = tmp_path / "cache"
     indexes = cache / "indexes"
     environment = {"TIMMSCOPE_CACHE_FOLDER": str(cache), "TIMMSCOPE_PHOTO_FOLDERS": str(photos)}
-    homes = [tmp_path / name for name in ("one", "two", "again")]
-    for home in homes:
-        home.mkdir()
 
     def start(server):
         call = {"image": server.upload(cat), "photos": "folder:waves"}
         return server.start("nearest_neighbors", call).json()["event_id"]
 
-    with serving(homes[1], **environment) as two:
-        with serving(homes[0], **environment) as one:
-            start(one)
-            until(lambda: list(indexes.glob("*.lock")))
-            event = start(two)
-            until(lambda: running(two))
-            assert not list(indexes.glob("*.npz")), "it is not finished"
-            one.process.kill()
-            one.process.wait(DEADLINE)
+    homes = [tmp_path / name for name in ("one", "two")]
+    for home in homes:
+        home.mkdir()
+    with contextlib.ExitStack() as servers, ThreadPoolExecutor(2) as threads:
+        one, two = threads.map(lambda home: servers.enter_context(serving(home, **environment)), homes)
+        start(one)
+        until(lambda: list(indexes.glob("*.lock")))
+        event = start(two)
+        until(lambda: running(two))
+        assert not list(indexes.glob("*.npz")), "it is not finished"
+        one.process.kill()
+        one.process.wait(DEADLINE)
         found = arrays(two, two.finish("nearest_neighbors", event))
     expected = timmscope.run("nearest_neighbors", image=cat, files=[photos]).arrays
     assert_equal(found, expected)
     (index,) = indexes.glob("*.npz")
     assert not list(indexes.glob("*.tmp"))
-    written = index.stat().st_mtime_ns
-    with serving(homes[2], **environment) as again:
-        assert_equal(arrays(again, again.finish("nearest_neighbors", start(again))), expected)
-    assert index.stat().st_size
-    assert index.stat().st_mtime_ns >= written  # used, and not computed again: there is still one
-    assert list(indexes.glob("*.npz")) == [index]
+
+    # what starts next on the folder, here this process, takes the index and does not compute it again
+    written = index.stat()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    try:
+        again = timmscope.run("nearest_neighbors", image=cat, photos="folder:waves").arrays
+    finally:
+        settings.cache_clear()
+    assert_equal(again, expected)
+    (used,) = indexes.glob("*.npz")
+    assert (used, used.stat().st_ino, used.stat().st_size) == (index, written.st_ino, written.st_size)
+    assert used.stat().st_mtime_ns > written.st_mtime_ns  # when it was last used; a new one would be another file
 
 
 def test_on_a_full_disk_the_answer_is_a_sentence_and_nothing_half_written_stays(tmp_path):

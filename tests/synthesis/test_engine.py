@@ -61,8 +61,14 @@ OBJECTIVES = {
 }
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("kind", CANVASES)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(kind, name, marks=[] if kind == "fourier" or name == "channel" else pytest.mark.slow)
+        for kind in CANVASES
+        for name in OBJECTIVES
+    ],
+)
 def test_a_few_steps_improve_every_objective_on_every_canvas(name, kind, model, noise):
     torch.manual_seed(0)
     network = synthesis.Network(model, (64, 64))

@@ -13,6 +13,7 @@ from ..references import CHELSEA, EMBEDDED
 TINY = {"model": "test_convnext", "weights": "random", "steps": 4}
 
 
+@pytest.mark.slow  # 24 steps of three layers of a trained network
 def test_fidelity_falls_from_layer_to_layer():
     result = timmscope.run("feature_inversion", model=EMBEDDED, image=CHELSEA, steps=24)
     original, *made = result["reconstructions"].items.astype(float) / 255

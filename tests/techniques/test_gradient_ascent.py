@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import timmscope
 from timmscope.registry.base.settings import Settings
 from timmscope.registry.models.loading import lend
 
 from ..references import EMBEDDED
+from ..toys import Tiny
 
 TINY = {"model": "test_convnext", "weights": "random", "size": 64, "steps": 6, "second_model": "test_convnext"}
 
@@ -25,6 +27,7 @@ def test_every_canvas_paints_for_every_kind_of_network(canvas, model):
     assert result["image"].std() > 1
 
 
+@pytest.mark.slow  # 64 steps
 def test_the_second_model_recognises_the_picture():
     options = {"target": "koala", "canvas": "fourier", "steps": 64, "size": 160, "seed": 0}
     result = timmscope.run("gradient_ascent", model=EMBEDDED, **options)
@@ -132,7 +135,24 @@ def test_more_pictures_at_once_than_the_memory_holds_go_through_in_turn(goal, mo
         timmscope.run("gradient_ascent", **inputs)
 
 
-def test_a_picture_smaller_than_the_network_can_take_is_scored_at_the_size_of_its_crops():
-    inputs = {"model": "inception_v3", "weights": "random", "second_model": "test_resnet", "steps": 1, "size": 32}
+class Narrow(Tiny):
+    """A network that can take no picture of fewer than 53 pixels: it pads nothing."""
+
+    def __init__(self):
+        super().__init__(size=(96, 96))
+        del self.pretrained_cfg["fixed_input_size"]
+        self.conv = nn.Sequential(*(nn.Conv2d(a, b, 5, 3) for a, b in ((3, 8), (8, 8), (8, 8))))
+
+    def forward(self, x):
+        return self.classifier(self.act(self.conv(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("model", ["narrow", pytest.param("inception_v3", marks=pytest.mark.slow)])  # 5 s to make
+def test_a_picture_smaller_than_the_network_can_take_is_scored_at_the_size_of_its_crops(model, monkeypatch):
+    source = timmscope.ModelSource("narrow", lambda: Narrow().state_dict(), "test", build=Narrow)
+    monkeypatch.setitem(timmscope.plugins().model_sources, "narrow", source)
+    with pytest.raises(RuntimeError), timmscope.lend(model, "random") as small:
+        small.module(torch.zeros(1, 3, 32, 32))
+    inputs = {"model": model, "weights": "random", "second_model": "test_resnet", "steps": 1, "size": 32}
     result = timmscope.run("gradient_ascent", **inputs)
     assert result["image"].shape == (32, 32, 3)

@@ -207,7 +207,9 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "test_efficientnet" else ()) for name in FAMILIES]
+)
 def test_families_show_patches_by_themselves(name):
     result = timmscope.run(
         "maximal_patches", model=name, weights="random", files=testing.generated_photos(4), limit=2, per_unit=3

@@ -102,7 +102,14 @@ def test_nothing_in_the_set_can_be_decoded():
 
 
 @pytest.mark.parametrize("technique", ["nearest_neighbors", "embedding_map"])
-@pytest.mark.parametrize("model", ["test_vit", "test_mambaout", "gmlp_ti16_224", "eva02_tiny_patch14_224"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "test_vit",
+        "test_mambaout",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("gmlp_ti16_224", "eva02_tiny_patch14_224")),  # large
+    ],
+)
 def test_every_kind_of_network_gives_something_to_see(technique, model):
     declared = timmscope.plugins().techniques[technique]
     result = timmscope.run(technique, **testing.smallest(declared, PHOTOS[0], model, PHOTOS[:5]))

@@ -13,6 +13,7 @@ from timmscope.techniques.activations.unit_sheet import SIDE, VIEWS
 
 from ..references import CHELSEA
 
+MORE = ("resnet10t", "test_mambaout")
 TITLES = {"patches": "Patches of", "synthetic": "Synthetic picture", "map": "Map on", "guided": "Guided backprop"}
 
 
@@ -21,16 +22,21 @@ def given(model: str = "test_resnet", **more) -> dict:
     return {"image": CHELSEA, "model": model, "weights": "random", "files": files, "steps": 3} | more
 
 
+@pytest.fixture(scope="module")
+def fifth():
+    """The sheet of unit 5 of a layer."""
+    return timmscope.run("unit_sheet", **given(layer="layer2", unit=5))
+
+
 def titles(sheet) -> list[str]:
     return [next(view for view in VIEWS if caption.startswith(TITLES[view])) for caption in sheet.captions]
 
 
-def test_four_views_of_one_unit_on_one_page():
-    result = timmscope.run("unit_sheet", **given(layer="layer2", unit=5))
-    assert titles(result["sheet"]) == list(VIEWS)
-    assert result.arrays["sheet"].shape == (4, SIDE, SIDE, 3)
-    assert all(np.ptp(view) > 0.04 for view in result.arrays["sheet"])
-    assert "layer2, unit 5." in result.notes
+def test_four_views_of_one_unit_on_one_page(fifth):
+    assert titles(fifth["sheet"]) == list(VIEWS)
+    assert fifth.arrays["sheet"].shape == (4, SIDE, SIDE, 3)
+    assert all(np.ptp(view) > 0.04 for view in fifth.arrays["sheet"])
+    assert "layer2, unit 5." in fifth.notes
 
 
 def test_it_streams_what_it_has():
@@ -55,17 +61,17 @@ def test_the_default_unit_is_the_most_excited_one_and_the_map_is_its():
     assert captions["patches"].startswith("Patches of Own photos: ")
 
 
-def test_its_patches_are_those_of_maximal_patches():
-    sheet = timmscope.run("unit_sheet", **given(layer="layer2", unit=5))
+def test_its_patches_are_those_of_maximal_patches(fifth):
     inputs = {name: value for name, value in given().items() if name not in ("image", "steps")}
     patches = timmscope.run("maximal_patches", **inputs, layer="layer2", units=[5])
     best, worst = patches["ranking"][0][-1], patches["ranking"][-1][-1]
-    assert sheet["sheet"].captions[0] == f"Patches of Own photos: {best:.3g} to {worst:.3g}"
+    assert fifth["sheet"].captions[0] == f"Patches of Own photos: {best:.3g} to {worst:.3g}"
 
 
-def test_another_seed_gives_another_synthetic_picture_and_the_rest_stays():
-    one, two = (timmscope.run("unit_sheet", **given(layer="layer2", unit=5, seed=seed)) for seed in (0, 1))
-    differs = [bool((a != b).any()) for a, b in zip(one.arrays["sheet"], two.arrays["sheet"])]
+def test_another_seed_gives_another_synthetic_picture_and_the_rest_stays(fifth):
+    assert fifth.recipe["inputs"]["seed"] == 0
+    other = timmscope.run("unit_sheet", **given(layer="layer2", unit=5, seed=1))
+    differs = [bool((a != b).any()) for a, b in zip(fifth.arrays["sheet"], other.arrays["sheet"])]
     assert differs == [False, True, False, False]
 
 
@@ -89,7 +95,9 @@ def test_one_value_a_unit_has_no_map():
     assert any(note.startswith("Left out, map: ") for note in result.notes)
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "test_convnext", "test_vit", "test_efficientnet", "test_mambaout"])
+@pytest.mark.parametrize(
+    "name", ["test_convnext", "test_vit", "test_efficientnet", *(pytest.param(n, marks=pytest.mark.slow) for n in MORE)]
+)
 def test_families_are_seen_at_a_layer_of_their_own(name):
     result = timmscope.run("unit_sheet", **given(name))
     assert testing.blanks(result) == []

@@ -36,9 +36,12 @@ def rude():
     [
         TEMPLATE / "timmscope_my_technique.py",
         source("fade"),
-        source("integrated_gradients"),
-        source("torchvision_models"),
         source("digits"),
+        # as the first two; and what they do is in tests/plugins/test_examples.py
+        *(
+            pytest.param(source(name), marks=pytest.mark.slow)
+            for name in ("integrated_gradients", "torchvision_models")
+        ),
     ],
     ids=lambda path: path.stem,
 )

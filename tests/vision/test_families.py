@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from torch import nn
 
 import timmscope
 from benchmarks import families
@@ -16,33 +17,60 @@ from timmscope.registry.declare import ports
 from timmscope.registry.photos.decoding import decode
 from timmscope.registry.results.result import Result
 
+from .. import toys
 from ..references import CHELSEA
 
 KINDS = {
     "test_resnet": "convolutions",
     "test_convnext": "ConvNeXt",
     "test_vit": "tokens",
-    "crossvit_tiny_240": "two branches of tokens",
     "test_mambaout": "channels last",
+}
+LARGE = {  # of which timm has none of test size: the last in the quick part, of the others their features and saliency
+    "crossvit_tiny_240": "two branches of tokens",
     "gmlp_ti16_224": "a mixer whose classifier timm leaves at zero",
     "eva02_tiny_patch14_224": "no classifier",
 }
+SHOWING = ["saliency", "guided_backprop", "grad_cam", "saliency_segmentation", "deepdream", "gradient_ascent"]
 TECHNIQUES = timmscope.plugins().techniques
 # Parameters with a wide range that cost no time.
 FREE = {"seed", "jitter", "epsilon", "page"}
 
 
-@pytest.mark.parametrize("model", KINDS)
 @pytest.mark.parametrize(
-    "technique", ["saliency", "guided_backprop", "grad_cam", "saliency_segmentation", "deepdream", "gradient_ascent"]
+    ("technique", "model"),
+    [
+        *((technique, model) for technique in SHOWING for model in KINDS),
+        ("grad_cam", "eva02_tiny_patch14_224"),
+        *(
+            pytest.param(technique, model, marks=pytest.mark.slow)
+            for technique in SHOWING
+            for model in LARGE
+            if (technique, model) != ("grad_cam", "eva02_tiny_patch14_224")
+        ),
+    ],
 )
 def test_a_technique_shows_something_of_every_kind(technique, model):
     result = timmscope.run(technique, **testing.smallest(TECHNIQUES[technique], CHELSEA, model))
     assert testing.blanks(result) == []
 
 
-def test_the_kernels_shown_first_are_more_than_a_pixel():
-    inputs = testing.smallest(TECHNIQUES["filters"], CHELSEA, "mobileone_s1")  # whose first convolution is 1 x 1
+class Pointwise(toys.Tiny):
+    """A network whose first convolution is 1 x 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix, self.conv = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 3, 2, 1)
+
+    def forward(self, x):
+        return self.classifier(self.act(self.conv(self.mix(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("model", ["pointwise", pytest.param("mobileone_s1", marks=pytest.mark.slow)])  # 3 s to make
+def test_the_kernels_shown_first_are_more_than_a_pixel(model, monkeypatch):
+    source = timmscope.ModelSource("pointwise", lambda: Pointwise().state_dict(), "test", build=Pointwise)
+    monkeypatch.setitem(timmscope.plugins().model_sources, "pointwise", source)
+    inputs = testing.smallest(TECHNIQUES["filters"], CHELSEA, model)
     assert testing.blanks(timmscope.run("filters", **inputs)) == []
 
 

@@ -26,10 +26,16 @@ from ..toys import Tiny
         ("deit_tiny_distilled_patch16_224", "blocks.10", Grid("NLC", 192, 14, 14, 2)),
         ("swin_tiny_patch4_window7_224", "layers.3", Grid("NHWC", 768, 7, 7)),
         ("mixer_s32_224", "blocks.7", Grid("NLC", 512, 7, 7)),
-        ("repvgg_a0", "final_conv", Grid("NCHW", 1280, 7, 7)),  # an identity, at the end of the last stage
         ("tnt_s_legacy_patch16_224", "blocks.10.mlp", Grid("NLC", 384, 14, 14, 1)),  # its blocks give two tensors
-        ("crossvit_tiny_240", "blocks.2.blocks.1", Grid("NLC", 192, 14, 14, 1)),  # one of two branches
-        ("levit_128s", "stages.0", Grid("NLC", 128, 14, 14)),  # later ones are the same everywhere with random weights
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)  # seconds each to be made
+            for row in (
+                ("repvgg_a0", "final_conv", Grid("NCHW", 1280, 7, 7)),  # an identity, at the end of the last stage
+                ("crossvit_tiny_240", "blocks.2.blocks.1", Grid("NLC", 192, 14, 14, 1)),  # one of two branches
+                # later layers are the same everywhere with random weights
+                ("levit_128s", "stages.0", Grid("NLC", 128, 14, 14)),
+            )
+        ),
     ],
 )
 def test_default_layer(model, layer, grid):

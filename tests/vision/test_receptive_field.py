@@ -58,11 +58,11 @@ def supports(name: str, layer: str, cells: list[tuple[int, int]]) -> list[tuple[
     [
         ("resnet10t", "layer1", 31),
         ("resnet10t", "layer3", 103),
-        ("resnet18", "layer2", 99),
+        pytest.param("resnet18", "layer2", 99, marks=pytest.mark.slow),  # as resnet10t
         ("repvgg_a0", "stages.0", 15),
         ("densenet121", "features.denseblock1", 59),
         (EMBEDDED, "blocks.2", 67),  # paddings of stride 2 that are not symmetric
-        (EMBEDDED, "blocks.3", 147),
+        pytest.param(EMBEDDED, "blocks.3", 147, marks=pytest.mark.slow),
     ],
 )
 def test_the_theoretical_field_is_where_a_unit_has_a_gradient(name, layer, size):
@@ -107,7 +107,10 @@ def test_the_effective_field_holds_most_of_the_gradient_and_is_smaller():
     assert abs((top + bottom) / 2 - (exact.box(7, 7)[1] + exact.box(7, 7)[3]) / 2) < 8
 
 
-@pytest.mark.parametrize(("images", "expected"), [(1, [1, 1, 1, 1]), (3, [3, 1]), (9, [4])])
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [(3, [3, 1]), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, [1] * 4), (9, [4])))],
+)
 def test_the_effective_field_keeps_to_the_memory_that_is_allowed(images, expected, monkeypatch):
     with timmscope.lend("test_resnet", "random") as model:
         free, most = model.receptive_field("layer3", "effective"), int((images + 0.5) * model.activation_bytes)

@@ -129,15 +129,15 @@ def test_data_urls_are_read_as_browsers_do_over_http_and_mcp(server, cat):
 
 def test_sixteen_calls_at_once_give_their_serial_results(server, cat):
     names = ["saliency", "guided_backprop", "grad_cam", "saliency"] * 4
-    photo = server.upload(cat)
+    inputs = {"image": server.upload(cat), "model": "test_convnext", "weights": "random"}
 
     def arrays(name, event):
         kind, data = server.finish(name, event)
         assert kind == "complete", data
         return server.get_file(data[-2])
 
-    serial = {name: arrays(name, server.start(name, {"image": photo}).json()["event_id"]) for name in set(names)}
-    events = [(name, server.start(name, {"image": photo}).json()["event_id"]) for name in names]
+    serial = {name: arrays(name, server.start(name, inputs).json()["event_id"]) for name in set(names)}
+    events = [(name, server.start(name, inputs).json()["event_id"]) for name in names]
     for name, event in events:
         with np.load(io.BytesIO(arrays(name, event))) as found, np.load(io.BytesIO(serial[name])) as expected:
             for key in expected:
