@@ -61,8 +61,11 @@ def refuse_taken(folder: Path, technique: Technique) -> None:
         FolderTaken: It has files with names of this technique's results that belong to no former result.
     """
     outputs = "|".join(re.escape(on_disk(port.name)) for port in technique.outputs)
+    endings = "|".join({"png", "webp", "json", *(re.escape(end) for port in technique.outputs for end in port.endings)})
     photos = "|".join(on_disk(p.name) for p in technique.photos)
-    names = re.compile(rf"({outputs})(_\d+)?\.\w+|{PHOTOS}/({photos})\.png|{re.escape(ARRAYS)}|{re.escape(RECIPE)}")
+    names = re.compile(
+        rf"({outputs})(_\d+)?\.({endings})|{PHOTOS}/({photos})\.png|{re.escape(ARRAYS)}|{re.escape(RECIPE)}"
+    )
     former = {on_disk(name) for name in _former(folder)}
     there = (path.relative_to(folder).as_posix() for pattern in ("*", f"{PHOTOS}/*") for path in folder.glob(pattern))
     if taken := sorted(name for name in there if names.fullmatch(on_disk(name)) and on_disk(name) not in former):

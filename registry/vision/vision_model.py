@@ -350,7 +350,7 @@ class VisionModel:
 
     def _without_grid(self, layer: str, lacks: str) -> Declined:
         instead = f" One that has: {self.default_layer}." if self.default_layer else ""
-        return Declined(f"LayerOutput {layer} of {self.name} {lacks}.{instead}")
+        return Declined(f"Layer {layer} of {self.name} {lacks}.{instead}")
 
     def receptive_field(self, layer: str, kind: Kind | None = None) -> ReceptiveField:
         """Which pixels of the input the cells of a layer see; `kind` None takes what says most about the layer.

@@ -34,8 +34,8 @@ def texture(
         an image is sought with the Gram matrices of the sample at several layers:
         $$\min_x \frac{1}{L} \sum_l \frac{\lVert G^l(x) - G^l_0 \rVert^2}{\lVert G^l_0 \rVert^2}, \qquad
         G^l = \frac{1}{h w} F^l {F^l}^{\top}$$
-        $F^l$ holds a row per channel and a column per place. Since $G$ knows no place, the picture may have any size. It
-        is solved on a Fourier canvas by L-BFGS.
+        $F^l$ holds a row per channel and a column per place. Since $G$ knows no place, the picture may have any size.
+        It is solved on a Fourier canvas by L-BFGS.
 
     How to read it:
         What comes back is what the network counts as texture. Early layers alone give colour and grain; deep ones add

@@ -283,7 +283,7 @@ def test_a_wide_photo_is_cut_at_full_resolution():
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"units": "9999", "layer": "layer1"}, "units: got '?9999'?, expected channels of layer1, 0 to "),
+        ({"units": "9999", "layer": "layer1"}, "units: got 9999, expected a channel of layer1, 0 to "),
         ({"units": "-1"}, "units: got "),
         ({"units": "first"}, "units: got 'first', expected at most 32 indices"),
         ({"layer": "stem"}, "layer: got 'stem'"),

@@ -19,7 +19,7 @@ import timmscope
 from timmscope import testing
 from timmscope.registry.base.errors import Abandoned, OutOfMemory
 from timmscope.registry.photo_sets.hub_photos import Shard
-from timmscope.registry.photo_sets.sources import uploaded
+from timmscope.registry.photo_sets.sources import resolve, uploaded
 from timmscope.registry.runs import runner
 from timmscope.registry.web import dispatch
 from timmscope.registry.web.runs import HEAVY, LIGHT, lane
@@ -159,7 +159,7 @@ def test_photo_sets_cross(kind, tmp_path):
         "zip": lambda: uploaded([zipped()]),
         "zip file": lambda: uploaded([tmp_path / "photos.zip"]),
         "folder": lambda: uploaded([tmp_path]),
-        "embedded": lambda: runner.photo_sources.resolve("embedded"),
+        "embedded": lambda: resolve("embedded"),
     }[kind]()
     back = crossed(photos)
     assert (back.name, back.identity, len(back)) == (photos.name, photos.identity, len(photos))

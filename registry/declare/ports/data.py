@@ -20,6 +20,7 @@ class Points(Output):
     """Photos as points in a plane, which show the photo when they are pointed at: a `Placed`."""
 
     shape: ClassVar[str] = "[n, 2], x and y"
+    endings: ClassVar[tuple[str, ...]] = ("json",)
 
     def _raw(self, value: Any) -> np.ndarray:
         if not isinstance(value, Placed):
@@ -163,6 +164,11 @@ class File(Output):
     """
 
     ending: str = "bin"
+
+    @property
+    def endings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """That of its file."""
+        return (self.ending,)
 
     @property
     def file_name(self) -> str:

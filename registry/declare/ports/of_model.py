@@ -11,6 +11,13 @@ from ...base.errors import Declined, InvalidInput, did_you_mean
 from .base import Call, Input, Known
 from .words import Several, Text, number
 
+SHARES = {
+    Fraction(1, 4): "a quarter",
+    Fraction(1, 3): "a third",
+    Fraction(1, 2): "half",
+    Fraction(2, 3): "two thirds",
+    Fraction(3, 4): "three quarters",
+}
 EMPTY_LAYER = "empty, or -1 for a unit, where no layer is chosen"
 
 
@@ -133,7 +140,8 @@ class Layer(Text):
             return ""
         if self.depth is not None:
             (layer,) = model.at_depths(self.known, (self.depth,))
-            call.note(f"Layer: {layer}, at about {Fraction(self.depth).limit_denominator(4)} of the depth.")
+            share = Fraction(self.depth).limit_denominator(4)
+            call.note(f"Layer: {layer}, at about {SHARES.get(share, share)} of the depth.")
             return layer
         if not model.default_layer:
             raise Declined(f"{model.name} has no layer with a spatial grid, which {call.title} needs.")

@@ -39,6 +39,7 @@ class Output:
     shape: ClassVar[str] = ""  # of its array; empty where it has none
     pictures_first: ClassVar[bool] = False  # pictures stand large on the page, before what is none
     several: ClassVar[bool] = False  # its files on disk may be numbered
+    endings: ClassVar[tuple[str, ...]] = ()  # of its files on disk
 
     @property
     def gives(self) -> str:

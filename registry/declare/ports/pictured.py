@@ -22,6 +22,7 @@ WALL = 5  # columns from which a gallery is a wall of small pictures
 class _Pictured(Output):
     """What is shown as pictures."""
 
+    endings: ClassVar[tuple[str, ...]] = ("png",)
     pictures_first: ClassVar[bool] = True
     columns: ClassVar[int] = 1
     crisp: ClassVar[bool] = False
@@ -168,6 +169,7 @@ class LayerMaps(Heatmaps):
 class Animation(Output):
     """A short animation: a uint8 array [frames, height, width, 3]."""
 
+    endings: ClassVar[tuple[str, ...]] = ("webp",)
     pictures_first: ClassVar[bool] = True
     shape: ClassVar[str] = "[frames, height, width, 3], 0 to 1"
 
