@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from .gradio_fixes.stubs import unwritten_stubs
+
+with unwritten_stubs():
+    import gradio  # noqa: F401  # before all else that imports it
+
 SESSIONS = 200  # whose state is kept; every call over HTTP makes one
 
 

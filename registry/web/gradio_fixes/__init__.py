@@ -14,6 +14,7 @@ All were seen in Gradio 6.31.0, whose source the places name. A mend goes when i
 | `blocks.Page` | whatever fails beside `gr.Error` is answered `null`: wrong values, wrong events, faults | `utils.py`: `error_payload`; `blocks.py`: `preprocess_data`, `validate_inputs`, `call_function`; `events.py`: `SelectData` | input errors are `gr.Error` with a text, and others have an id |
 | `queues.bound_queue` | one bound for all queues: heavy runs that wait turn light ones away | `queueing.py`: `Queue.push` | `max_size` is of each concurrency id |
 | `streams.Streams` | a call posted while a session's stream ends is lost; sessions that are over are kept | `routes.py`: `sse_stream`; `queueing.py`: `Queue.push` | a stream says which calls it will still answer |
+| `stubs.unwritten_stubs` | at every import a type stub is written for each component, which takes 2 of 5 seconds | `component_meta.py`: `create_or_modify_pyi` | stubs are a part of its wheel |
 | `sessions.lighten` | each session keeps the configuration of every component, 1.7 MB | `state_holder.py`: `SessionState.__init__` | it is made for deep links only |
 | `tools.mend` | calls over MCP wait in the server's own threads, time out, are made by a client each, lose pictures and `data:` URLs, and run on when nobody listens | `mcp.py`: `GradioMCPServer` | each of them is |
 | `inputs.unchecked` (beside this folder) | input components check a part of a value and answer `null` for the rest | `components/*.py`: `preprocess` | as for `blocks.Page` |
