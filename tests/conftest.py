@@ -41,7 +41,7 @@ SHARING = {
 }
 
 # Networks that take seconds to be made; smaller ones of other kinds stand for them in the quick part.
-BULKY = {"vgg11", "densenet121", "cait_xxs24_224", "tnt_s_legacy_patch16_224"}
+BULKY = {"swin_tiny_patch4_window7_224", "vgg11", "densenet121", "cait_xxs24_224", "tnt_s_legacy_patch16_224"}
 
 
 @pytest.hookimpl(optionalhook=True)

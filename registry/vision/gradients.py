@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -164,7 +165,10 @@ def guided_gradient(
     image = image.detach().clone().requires_grad_()
     if rule != "gradient" and _all_relu_modules(model, score, image):
         from captum.attr import Deconvolution, GuidedBackprop
+        from captum.attr._core import guided_backprop_deconvnet
 
+        # It warns at each call that it sets hooks, and would be taken for a technique that warns.
+        guided_backprop_deconvnet.warnings = SimpleNamespace(warn=lambda *_, **__: None)
         method = (GuidedBackprop if rule == "guided" else Deconvolution)(_Scored(model.module, score))
         return require_gradient(method.attribute(image).detach(), model)[0]
     with torch.enable_grad():

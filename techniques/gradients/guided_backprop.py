@@ -31,7 +31,8 @@ def guided_backprop(
         every activation $y = a(x)$ only positive gradients pass:
         $$\frac{\partial f}{\partial x} = a'(x) \cdot \max\!\left(0, \frac{\partial f}{\partial y}\right)$$
         The deconvnet rule leaves out $a'(x)$; the rule "gradient" is the plain gradient. For ReLU and ReLU6 this is
-        the published rule exactly; for GELU, SiLU and other smooth activations $a'$ is their own derivative.
+        the published rule exactly; for GELU, SiLU and other smooth activations $a'$ is their own derivative. Where all
+        activations are `nn.ReLU`, Captum computes it; it knows no others, and for these the rule is timmscope's own.
 
     How to read it:
         It shows what in this photo the neuron looks at, sharply. It is partly an edge detector: the pictures change

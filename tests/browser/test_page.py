@@ -109,11 +109,9 @@ def light_techniques():
     Those over photos read the embedded set first, which takes the server half a minute; tests/web/test_drawings.py has
     the embedding map, of a few photos.
     """
-    quick = ("grad_cam", "filters")
     for technique in timmscope.plugins().techniques.values():
         if technique.family != "Synthesis" and technique.name != "embedding_map":
-            marks = () if technique.name in quick else pytest.mark.slow
-            yield pytest.param(technique, marks=marks, id=technique.name)
+            yield pytest.param(technique, marks=pytest.mark.slow, id=technique.name)
 
 
 @pytest.mark.parametrize("technique", list(light_techniques()))

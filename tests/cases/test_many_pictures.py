@@ -72,7 +72,7 @@ def test_captions_on_a_wall_are_as_wide_as_their_pictures_at_most():
 
 
 @pytest.mark.case(22)
-@pytest.mark.parametrize(("kind", "side"), [(Gallery, 224), (Heatmaps, 14)])
+@pytest.mark.parametrize(("kind", "side"), [pytest.param(Gallery, 224, marks=pytest.mark.slow), (Heatmaps, 14)])
 def test_a_notebook_of_many_pictures_is_quick_small_and_whole(kind, side):
     count, cat = 1024, np.asarray(Image.open(CHELSEA).resize((side, side)))
     pictures = np.stack([np.roll(cat, i, 0) for i in range(count)])

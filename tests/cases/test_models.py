@@ -281,6 +281,7 @@ def test_all_techniques_at_once_in_as_many_threads_give_what_they_give_alone():
     assert [name for name in TECHNIQUES if not same(found[name], expected[name])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.case(43)
 def test_runs_in_an_asyncio_loop_give_what_they_give_alone():
     names = ("saliency", "filters", "fooling")

@@ -21,6 +21,8 @@ import timmscope
 
 from ..serving import ROOT
 
+pytestmark = pytest.mark.slow  # a server and processes of its own
+
 TECHNIQUE = "grad_cam"
 VALUES = {"targets": "tiger cat; 285", "layer": "", "guided": True, "fit": True}
 

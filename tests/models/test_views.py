@@ -106,7 +106,7 @@ def test_few_views_are_kept():
 
 
 @pytest.mark.case(43)
-@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", pytest.param("resnet18", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["test_resnet", pytest.param("tf_efficientnet_lite0", marks=pytest.mark.slow)])
 def test_techniques_beside_each_other_give_what_they_give_alone(model):
     """Hooks of one run on another's network would change its numbers without any error."""
     weights = "pretrained" if model == "tf_efficientnet_lite0" else "random"

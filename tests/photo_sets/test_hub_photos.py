@@ -251,6 +251,7 @@ def test_where_the_hub_is_switched_off_nobody_is_asked(hub, endpoint, tmp_path):
     assert hub.asked == []
 
 
+@pytest.mark.slow
 @pytest.mark.case(58)
 def test_out_of_reach_is_said_within_two_seconds(tmp_path):
     with mute() as (endpoint, listen), client(endpoint, tmp_path) as ask:

@@ -149,6 +149,7 @@ def test_nothing_usable_is_a_message(files, message):
         resolve("embedded", files)
 
 
+@pytest.mark.slow
 def test_ten_thousand_entries_work_and_one_more_is_a_message():
     content = photo(size=(1, 1))
     photos = uploaded([zipped(**{f"{i % 7}/{i}.png": content for i in range(10_000)})])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from captum.attr import Deconvolution, GuidedBackprop
 from torch import nn
+from torch.nn import functional as F
 
 import timmscope
 from timmscope import plugins, testing
+from timmscope.gradients import guided_gradient
 from timmscope.registry.base.settings import Settings
+from timmscope.registry.vision import gradients
 
 from ..references import CHELSEA, EMBEDDED, assert_close, named, plain, transformed, without_inplace
 
@@ -167,3 +172,39 @@ def test_a_backward_pass_that_takes_too_much_memory_is_not_begun(monkeypatch):
         timmscope.run("guided_backprop", **inputs)
     sheet = timmscope.run("unit_sheet", **inputs, files=testing.generated_photos(), steps=2)
     assert "Left out, guided: A backward pass through test_resnet" in " ".join(sheet.notes)
+
+
+class Mixed(torch.nn.Module):
+    """A network whose first activation is a module and whose second is a function, if it is `mixed`."""
+
+    def __init__(self, mixed: bool) -> None:
+        super().__init__()
+        self.mixed, self.first, self.relu, self.again = (
+            mixed,
+            torch.nn.Conv2d(3, 6, 3),
+            torch.nn.ReLU(),
+            torch.nn.ReLU(),
+        )
+        self.second, self.last = torch.nn.Conv2d(6, 8, 3), torch.nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.second(self.relu(self.first(x)))
+        return self.last((F.relu(x) if self.mixed else self.again(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("rule", ["guided", "deconvnet"])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_every_relu_is_guided_whether_captum_knows_it_or_not(rule, mixed):
+    torch.manual_seed(0)
+    network, image = Mixed(mixed).eval(), torch.randn(1, 3, 12, 12)
+    twin = Mixed(False).eval()
+    twin.load_state_dict(network.state_dict())
+    kind = GuidedBackprop if rule == "guided" else Deconvolution
+    expected = kind(twin).attribute(image.clone().requires_grad_(), target=2)[0]
+    model = SimpleNamespace(module=network, batch=lambda wanted: wanted, name="mixed", weights="random")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = guided_gradient(model, lambda x: network(x)[:, 2], image, rule)
+    assert torch.allclose(found, expected, atol=1e-7)
+    assert gradients._all_relu_modules(model, lambda x: network(x)[:, 2], image.requires_grad_()) == (not mixed)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())

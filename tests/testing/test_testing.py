@@ -112,6 +112,7 @@ def test_what_cannot_be_loaded_is_answered(plugin, reason, write):
     assert any(reason in check.reason and check.write == write for check in report.failed), report
 
 
+@pytest.mark.slow
 def test_a_declaration_that_imports_torch_is_found(tmp_path):
     heavy = tmp_path / "heavy_plugin.py"
     heavy.write_text(

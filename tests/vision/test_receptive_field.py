@@ -81,6 +81,7 @@ def lent(name: str) -> dict[str, str]:
     return {"name": inputs["model"], "weights": inputs["weights"]}
 
 
+@pytest.mark.slow
 def test_fields_larger_than_the_input_are_known_and_the_effective_one_is_taken():
     with timmscope.lend(EMBEDDED) as model:
         field = model.receptive_field("blocks.4")

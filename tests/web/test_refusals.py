@@ -78,6 +78,7 @@ def test_a_direct_call_that_is_refused_is_no_fault_of_the_server(server):
     assert "The call was refused" in answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_functions_of_the_browser_and_events_that_do_not_fit_are_answered(server):
     browser_only = next(f["id"] for f in functions(server) if not f["backend_fn"])
     assert "only a browser has" in join(server, browser_only, [])["output"]["error"]

@@ -75,6 +75,7 @@ def listening(server, name, values):
         yield event, answer
 
 
+@pytest.mark.slow
 def test_health_says_what_goes_on(small, photo):
     assert small.call("grad_cam", {"image": photo})[0] == "complete"
     found = until(small, idle)
@@ -84,6 +85,7 @@ def test_health_says_what_goes_on(small, photo):
     assert found["waiting"] == {"light": 0, "heavy": 0}
 
 
+@pytest.mark.slow
 def test_a_light_run_passes_heavy_ones_and_each_ends_with_its_client(small, photo):
     with listening(small, "texture", {"image": photo, **LONG}) as (first, _):
         until(small, lambda found: found["runs"] == {"texture": 1})
@@ -99,6 +101,7 @@ def test_a_light_run_passes_heavy_ones_and_each_ends_with_its_client(small, phot
     assert line["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_too_many_are_turned_away_with_a_message_and_light_ones_are_not(small, photo):
     with contextlib.ExitStack() as clients:
         clients.enter_context(listening(small, "texture", {"image": photo, **LONG}))
@@ -113,6 +116,7 @@ def test_too_many_are_turned_away_with_a_message_and_light_ones_are_not(small, p
     until(small, idle)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_mcp_client_ends_when_it_is_cancelled(small, cat):
     picture = f"data:image/png;base64,{base64.b64encode(cat).decode()}"
 
@@ -133,6 +137,7 @@ def test_a_run_of_an_mcp_client_ends_when_it_is_cancelled(small, cat):
     assert lines(small)[-1]["outcome"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_named_in_the_log(small, photo):
     event = small.start("grad_cam", {"image": photo, "layer": "nonsense\nrun outcome=done"}).json()["event_id"]
     assert small.finish("grad_cam", event)[0] == "error"

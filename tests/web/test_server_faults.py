@@ -65,6 +65,8 @@ health.Counter = failing("route", health.Counter)
 plugins_page.table = failing("function", plugins_page.table)
 gr.Image.postprocess = failing("postprocess", gr.Image.postprocess)
 import app
+
+pytestmark = pytest.mark.slow  # a server of its own
 app.main()
 """
 

@@ -86,6 +86,7 @@ def test_sessions_whose_calls_are_over_are_forgotten_and_no_other(page):
     assert list(queue.pending_messages_per_session) == list(queue.pending_event_ids_session) == ["waits"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
 def test_threads_of_the_server_share_heaps():
     command = [sys.executable, "-c", HEAPS]
