@@ -13,7 +13,6 @@ from ..base.errors import InvalidInput, did_you_mean
 from ..declare.ports import SAMPLE, Number, Switch
 from ..declare.technique import Parameter, Technique
 from ..plugins.discovery import plugins
-from ..runs.inputs import Here
 from .describe import default_text, flag
 
 
@@ -91,6 +90,8 @@ def photo(name: str, value: str, folder: bool = False) -> str | Path:
 
 def _completion(parameter: Parameter) -> Any:
     def complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from ..runs.inputs import Here
+
         words = parameter.port.completions(Here())
         fitting = [CompletionItem(word) for word in words if word.startswith(incomplete)]
         return [*fitting, CompletionItem(incomplete, type="file")] if parameter.takes_files else fitting
