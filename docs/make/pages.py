@@ -15,7 +15,7 @@ from typing import Any
 
 import timmscope
 from timmscope.registry.cli.describe import default_text
-from timmscope.registry.declare.ports import Photo
+from timmscope.registry.declare.ports import Output, Photo
 from timmscope.registry.declare.technique import FAMILIES, Technique
 from timmscope.registry.web.calls import cli_call, curl_call, given_values, python_call, quoted
 
@@ -135,10 +135,7 @@ def page(technique: Technique) -> str:
         "## Outputs",
         rows(
             ("name", "what it is", "array, float32"),
-            [
-                (f"`{port.name}`", port.label, port.gives.replace(port.shape, f"`{port.shape}`"))
-                for port in technique.outputs
-            ],
+            [(f"`{port.name}`", port.label, shape_of(port)) for port in technique.outputs],
         ),
         "After these come `arrays`, all arrays in one `.npz`, and `recipe`, a `.json` with everything that reproduces "
         "the run, and the notes on it.",
@@ -155,6 +152,11 @@ def page(technique: Technique) -> str:
         f"[All techniques](README.md) · made from [the declaration](../../{source}.py) by `python -m docs.make.pages`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def shape_of(port: Output) -> str:
+    """The shape of an output's array, as code."""
+    return port.gives.replace(port.shape, f"`{port.shape}`") if port.shape else "none"
 
 
 def local_call(technique: Technique, values: dict[str, Any]) -> str:

@@ -51,6 +51,7 @@ class Parameter:
 
 FIT = Parameter("fit", Switch("Fit the whole photo"), False, "Squash the whole photo instead of cropping its centre.")
 FILES = Parameter("files", Files("Own photos"), None, "Photos, or one zip of photos, to use instead of the photo set.")
+COMPANIONS = (FIT, FILES)  # brought by ports that name them, in this order
 MODEL = Parameter("model", ModelName("Model"), "tf_efficientnet_lite0", "Name of a timm model.")
 WEIGHTS = Parameter(
     "weights",
@@ -96,7 +97,7 @@ class Technique:
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter of the API, in order: the technique's own, then those all techniques share."""
         wanted = {p.port.companion for p in self.own_parameters}
-        companions = tuple(companion for companion in (FIT, FILES) if companion.name in wanted)
+        companions = tuple(companion for companion in COMPANIONS if companion.name in wanted)
         return self.own_parameters + companions + ((MODEL, WEIGHTS) if self.uses_model else ())
 
     @property

@@ -162,6 +162,12 @@ def _repeats(trial: Trial, before: Result) -> None:
     with trial.watched():
         *_, again = trial.steps()
     assert isinstance(again, Result)
+    for port in before.technique.outputs:
+        one, two = ([*port.files(result[port.name])] if port in result.present else [] for result in (before, again))
+        if one != two:
+            raise Failure(
+                f"two runs with the same values give another file of {port.name}", "leave out times and names"
+            )
     for name in {**before.arrays, **again.arrays}:
         one, two = (result.arrays.get(name, np.empty(0)) for result in (before, again))
         if not np.array_equal(one, two, equal_nan=True):  # an empty cell of a table is NaN

@@ -61,7 +61,7 @@ def documentation(technique: Technique) -> str:
         accepts = parameter.port.accepts
         lines.append(f"    {parameter.name}: {parameter.help}{f' Accepts {accepts}.' if accepts else ''}")
     results = [*(f"{port.name}: {port.label}" for port in technique.outputs)]
-    keys = ", ".join(f"{port.name} {port.gives}" for port in technique.outputs)
+    keys = ", ".join(f"{port.name} {port.gives}" for port in technique.outputs if port.shape)
     results += [f"arrays: .npz, float32: {keys}", "recipe: .json, everything that reproduces the run, and notes on it"]
     return "\n".join([*lines, "", "Returns:", *(f"    {line}" for line in results)])
 

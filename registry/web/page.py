@@ -155,7 +155,7 @@ def _connect(
             if named_here:
                 updates[families] = gr.Tabs(selected=tab.technique.family)
                 updates[inner[tab.technique.family]] = gr.Tabs(selected=tab.technique.name)
-                for parameter in tab.technique.own_parameters:
+                for parameter in tab.technique.parameters:
                     value = links.value_from(parameter, params)
                     if parameter.name in tab.controls and value is not None:
                         updates[tab.controls[parameter.name]] = value

@@ -47,6 +47,24 @@ class Method:
     terms: Callable[[Tensor], dict[str, Tensor]] | None = None
 
 
+def method_of(
+    canvas: str,
+    start: Tensor | None,
+    shape: tuple[int, int, int],
+    steps: int,
+    generator: torch.Generator,
+    photos: Sequence[Image.Image],
+    network: Network,
+    rules: Sequence[str],
+) -> Method:
+    """The method of a canvas, by its name; arguments as for `maco` and `pixels`."""
+    if canvas == "maco":
+        return maco(start, shape, steps, generator, photos, network)
+    if canvas == "fourier":
+        return fourier(start, shape, generator, network)
+    return pixels(start, shape, generator, network, rules)
+
+
 def maco(
     start: Tensor | None,
     shape: tuple[int, int, int],

@@ -99,11 +99,7 @@ def gradient_ascent(
 
     def method(start=None):
         shape = (count, size, size)
-        if canvas == "maco":
-            return ascent.maco(start, shape, steps, generator, photos, network)
-        if canvas == "fourier":
-            return ascent.fourier(start, shape, generator, network)
-        return ascent.pixels(start, shape, generator, network, regularizers)
+        return ascent.method_of(canvas, start, shape, steps, generator, photos, network, regularizers)
 
     def first():
         """What the network sees first; of noise, the same noise and view come once more."""
@@ -128,22 +124,10 @@ def gradient_ascent(
             outputs |= {"image": step.pictures[0], "images": ts.Captioned(step.pictures, [label] * len(step.images))}
             yield outputs.note(f"{label}: S = {curve[-1]:.3g}.", *second.notes)
 
-    own, others = opinion.scores(model, step.pictures, None if layer else target), second.ask(step.pictures)
     with torch.no_grad():
-        values = rank = score(step.images).tolist()
-    if others and others[0].target is not None:
-        rank = [float(scores.values[scores.target]) for scores in others]
-    order = sorted(range(len(values)), key=lambda i: -rank[i])
-    best = order[0]
-    captions = [f"{label}: S = {values[i]:.3g}" for i in order]
-    if rank is not values:
-        captions = [f"{text}; second model {rank[i]:.0%}" for text, i in zip(captions, order)]
-    outputs |= {
-        "image": step.pictures[best],
-        "scores": own[best],
-        "second_opinion": others[best] if others else ts.Absent(second.why),
-        "images": ts.Captioned(step.pictures[order], captions),
-    }
+        values = score(step.images).tolist()
+    best, more = ranked(model, second, step.pictures, values, label, None if layer else target)
+    outputs |= more
     mean = "a mean of " if count > 1 else ""
     outputs.note(
         f"{label}: S = {values[best]:.3g} for the whole picture, {mean}{curve[-1]:.3g} for what was seen last.",
@@ -152,6 +136,31 @@ def gradient_ascent(
     if made_for.silent(score, step.images):
         outputs.note(f"{label} never fires: before its activation it stays below zero.")
     yield outputs.note(*second.notes)
+
+
+def ranked(model, second, pictures, values: list[float], label: str, target: int | None):
+    """The pictures from the best to the worst, by the second model where it knows the class, else by their values.
+
+    Returns:
+        Index of the best, and the outputs that depend on the order.
+    """
+    from ..shared import opinion
+
+    own, others = opinion.scores(model, pictures, target), second.ask(pictures)
+    rank = values
+    if others and others[0].target is not None:
+        rank = [float(scores.values[scores.target]) for scores in others]
+    order = sorted(range(len(values)), key=lambda i: -rank[i])
+    best = order[0]
+    captions = [f"{label}: S = {values[i]:.3g}" for i in order]
+    if rank is not values:
+        captions = [f"{text}; second model {rank[i]:.0%}" for text, i in zip(captions, order)]
+    return best, {
+        "image": pictures[best],
+        "scores": own[best],
+        "second_opinion": others[best] if others else ts.Absent(second.why),
+        "images": ts.Captioned(pictures[order], captions),
+    }
 
 
 def showpiece(model: ts.VisionModel) -> int:

@@ -29,8 +29,15 @@ def test_import_loads_nothing_heavy():
 
 def test_declarations_need_no_heavy_import():
     modules = ", ".join(f"timmscope.techniques.{module}" for module in PLUGINS)
-    code = f"import sys, {modules}; print('torch' in sys.modules)"
-    assert run_fresh(code) == "False"
+    heavy = {"torch", "numpy", "matplotlib", "timm", "gradio"}
+    assert run_fresh(f"import sys, {modules}; print(*{heavy!r} & {{*sys.modules}})") == ""
+
+
+def test_the_hooks_have_one_name():
+    code = (
+        "import timmscope.registry.plugins.hookspecs as hooks, timmscope; print(hooks.hookimpl is timmscope.hookimpl)"
+    )
+    assert run_fresh(code) == "True"
 
 
 def test_every_public_name_is_there():

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 PROBE = """
 import json, sys
-import timmscope
+import timmscope, timmscope.registry.plugins.hookspecs
 light = sorted({"torch", "gradio", "numpy", "PIL"} & set(sys.modules))
 result = timmscope.run("saliency", image="sample:chelsea")
 print(json.dumps({"file": timmscope.__file__, "light": light, "label": list(result["scores"].top(1))[0],
