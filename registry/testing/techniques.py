@@ -163,8 +163,10 @@ def _repeats(trial: Trial, before: Result) -> None:
         *_, again = trial.steps()
     assert isinstance(again, Result)
     for port in before.technique.outputs:
-        one, two = ([*port.files(result[port.name])] if port in result.present else [] for result in (before, again))
-        if one != two:
+        files, again_files = (
+            [*port.files(result[port.name])] if port in result.present else [] for result in (before, again)
+        )
+        if files != again_files:
             raise Failure(
                 f"two runs with the same values give another file of {port.name}", "leave out times and names"
             )
