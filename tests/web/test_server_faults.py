@@ -11,6 +11,8 @@ import pytest
 
 from ..serving import serving
 
+pytestmark = pytest.mark.slow  # a server of its own
+
 FAULTS = ("KeyError", "TypeError", "ValueError", "OSError")
 SECRET = "/secret/of/the/server"  # in the text of every fault
 ANSWER = re.compile(r"Internal error ([0-9a-f]{8})\. This is a fault of the server, not of your input")
@@ -65,8 +67,6 @@ health.Counter = failing("route", health.Counter)
 plugins_page.table = failing("function", plugins_page.table)
 gr.Image.postprocess = failing("postprocess", gr.Image.postprocess)
 import app
-
-pytestmark = pytest.mark.slow  # a server of its own
 app.main()
 """
 
