@@ -61,15 +61,8 @@ from .registry.photos.decoding import PhotoInput
 from .registry.photos.sets import PhotoList, PhotoSet, SetPhoto
 from .registry.pictures.values import Absent, Captioned, Drawn, Outputs, Placed, Shown
 from .registry.plugins.hookspecs import hookimpl
-from .registry.vision.vision_model import (
-    ClassScore,
-    ClassScores,
-    Explained,
-    Neuron,
-    Seen,
-    VisionModel,
-    require_gradient,
-)
+from .registry.vision.explained import ClassScore, ClassScores, Explained, Neuron, require_gradient
+from .registry.vision.vision_model import Seen, VisionModel
 
 if TYPE_CHECKING:
     from . import gradients, synthesis, testing

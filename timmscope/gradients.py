@@ -1,6 +1,6 @@
 """Gradients of a score to the pixels by a rule (plain, guided, deconvnet), on any network. It loads torch."""
 
+from .registry.vision.explained import require_gradient
 from .registry.vision.gradients import GuidedRule, guided_gradient, guided_rule
-from .registry.vision.vision_model import require_gradient
 
 __all__ = ["GuidedRule", "guided_gradient", "guided_rule", "require_gradient"]

@@ -19,6 +19,7 @@ CHAPTERS = {
     "Outputs of a technique": ("declare.ports.pictured", "declare.ports.data"),
     "What it receives": (
         "vision.vision_model",
+        "vision.explained",
         "photos.decoding",
         "vision.receptive_field",
         "vision.reading",

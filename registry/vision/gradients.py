@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..base.errors import Declined
-from .vision_model import VisionModel, require_gradient
+from .explained import require_gradient
+from .vision_model import VisionModel
 
 # Activations as functions (nn.ReLU6 is a hardtanh); gates such as sigmoid are none.
 _NAMES = [
@@ -128,10 +129,10 @@ class _Scored(nn.Module):
 
 def _all_relu_modules(model: VisionModel, score: Callable[[Tensor], Tensor], image: Tensor) -> bool:
     """Whether every activation up to the score is a module `nn.ReLU`, the only kind that Captum changes."""
-    if not any(isinstance(part, nn.ReLU) for part in model.module.modules()):
+    parts = [part for part in model.module.modules() if isinstance(part, nn.ReLU)]
+    if not parts:
         return False
     calls = [0]
-    parts = [part for part in model.module.modules() if isinstance(part, nn.ReLU)]
     handles = [part.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1)) for part in parts]
     try:
         with guided_rule(model.module, "guided") as mode:

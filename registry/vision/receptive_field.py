@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import Declined
-from .vision_model import require_gradient
+from .explained import require_gradient
 
 if TYPE_CHECKING:
     from .layers import Grid

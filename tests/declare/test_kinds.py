@@ -13,8 +13,8 @@ from timmscope.registry.declare import ports
 from timmscope.registry.declare.technique import Parameter, technique
 from timmscope.registry.results.result import Result
 from timmscope.registry.runs.inputs import Here
+from timmscope.registry.vision.explained import ClassScores
 from timmscope.registry.vision.labels import labels_for
-from timmscope.registry.vision.vision_model import ClassScores
 from timmscope.registry.web import inputs, outputs
 
 KINDS = [kind for kind in vars(ports).values() if inspect.isclass(kind)]

@@ -14,8 +14,8 @@ from timmscope.registry.declare.ports import Animation, Curves, Gallery, Heatmap
 from timmscope.registry.declare.technique import Technique
 from timmscope.registry.pictures.values import Absent, Captioned, Outputs, Shown
 from timmscope.registry.results.result import BrokenOutput, Result, check_outputs
+from timmscope.registry.vision.explained import ClassScores
 from timmscope.registry.vision.labels import labels_for
-from timmscope.registry.vision.vision_model import ClassScores
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (6, 8, 3), np.uint8)

@@ -11,7 +11,7 @@ from .of_model import Layer, Layers, ModelName, ModelNames, Position, Target, Ta
 from .of_photos import SAMPLE, Files, Photo, Photos, Point
 from .output import Output, Unfit
 from .pictured import WALL, Animation, Gallery, Heatmap, Heatmaps, LayerMaps, Picture
-from .words import TEXT_LENGTH, Choice, Choices, Number, Several, Switch, Text
+from .words import TEXT_LENGTH, Choice, Choices, Number, Switch, Text
 
 __all__ = [
     "SAMPLE",
@@ -43,7 +43,6 @@ __all__ = [
     "Points",
     "Position",
     "Scores",
-    "Several",
     "Switch",
     "Table",
     "Target",

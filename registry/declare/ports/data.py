@@ -59,7 +59,7 @@ class Scores(Output):
     def _raw(self, value: Any) -> np.ndarray:
         import numpy as np
 
-        from ...vision.vision_model import ClassScores
+        from ...vision.explained import ClassScores
 
         if not isinstance(value, ClassScores):
             raise Unfit(f" is {type(value).__name__}, expected ClassScores.")

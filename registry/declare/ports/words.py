@@ -59,7 +59,7 @@ class Choice(Input):
     """One of a few fixed words."""
 
     choices: tuple[str, ...]
-    types: ClassVar = (str,)
+    types: ClassVar[tuple[type, ...]] = (str,)
 
     def _check(self, name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in self.choices:
@@ -117,15 +117,8 @@ class Text(Input):
         return ["x" * 10_000]
 
 
-class Several:
+class Several(Input):
     """What ports of several items share: a list, or text separated by semicolons."""
-
-    limit: int
-
-    @property
-    def accepts(self) -> str:
-        """As for `Input`."""
-        raise NotImplementedError
 
     @property
     def several(self) -> bool:
@@ -148,29 +141,18 @@ class Several:
 
 
 @dataclass(frozen=True)
-class Choices(Several, Input):
+class Choices(Several, Choice):
     """Any of a few fixed words, as a list or as text separated by semicolons."""
 
-    choices: tuple[str, ...]
     types: ClassVar = (Sequence, list)
 
-    def _check(self, name: str, value: Any) -> list[str]:
+    def _check(self, name: str, value: Any) -> list[str]:  # type: ignore[override]
         words = self._items(name, value, len(self.choices))
         return [Choice(self.label, self.choices).check(name, word) for word in words]
 
     @property
     def accepts(self) -> str:
         return f"any of {', '.join(self.choices)}, separated by semicolons"
-
-    @property
-    def metavar(self) -> str:
-        return f"[{'|'.join(self.choices)}]"
-
-    def completions(self, known: Known) -> list[str]:
-        return list(self.choices)
-
-    def bad_values(self) -> list[Any]:
-        return ["no such choice", 3.5]
 
 
 def number(text: Any) -> Any:
